@@ -1,0 +1,1 @@
+"""Asyncio client for Alibaba's open platforms: signed calls, tokens, a local gateway."""
