@@ -1,0 +1,127 @@
+"""The sockets under httpcore's connections, on anyio, for both event loops.
+
+httpcore's own write the head and the body of a request apart, each under a timeout of its own:
+twice the packets and TLS records, and a tenth of the time that a small request takes. They also
+forget a socket whose TLS handshake is cancelled.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ssl import SSLContext
+from typing import Any, Final
+
+import anyio
+import httpcore
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.streams.tls import TLSAttribute, TLSStream
+
+COALESCE: Final = 64 * 1024
+"""Bytes of a request that wait for the rest of it."""
+
+CLOSE_WITHIN: Final = 2.0
+
+_BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+
+
+@contextmanager
+def _failing_as(
+    timeout_error: type[httpcore.TimeoutException], error: type[httpcore.NetworkError]
+) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as exc:
+        raise timeout_error from exc
+    except _BROKEN as exc:
+        raise error from exc
+
+
+class Sockets(httpcore.AsyncNetworkBackend):
+    """Opens TCP connections."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - nobody here sets any
+    ) -> httpcore.AsyncNetworkStream:
+        """Raises ``httpcore.ConnectTimeout`` and ``httpcore.ConnectError``."""
+        with _failing_as(httpcore.ConnectTimeout, httpcore.ConnectError), anyio.fail_after(timeout):
+            return _Stream(await anyio.connect_tcp(host, port, local_host=local_address))
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: SocketStream) -> None:
+        self._stream: ByteStream = stream
+        self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no SQL here
+        self._unsent = b""
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        self._unsent = self._unsent + buffer if self._unsent else buffer
+        if len(self._unsent) > COALESCE:
+            with _failing_as(httpcore.WriteTimeout, httpcore.WriteError), anyio.fail_after(timeout):
+                await self._flush()
+
+    async def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, b""
+        await self._stream.send(unsent)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        with anyio.move_on_after(timeout):
+            try:
+                if self._unsent:
+                    await self._flush()
+                return await self._stream.receive(max_bytes)
+            except anyio.EndOfStream:
+                return b""
+            except _BROKEN as exc:
+                raise httpcore.ReadError from exc
+        raise httpcore.ReadTimeout
+
+    async def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            with (
+                _failing_as(httpcore.ConnectTimeout, httpcore.ConnectError),
+                anyio.fail_after(timeout),
+            ):
+                self._stream = await TLSStream.wrap(
+                    self._stream,
+                    ssl_context=ssl_context,
+                    hostname=server_hostname,
+                    standard_compatible=False,
+                )
+        except BaseException:
+            with anyio.move_on_after(CLOSE_WITHIN, shield=True):
+                await self.aclose()
+            raise
+        return self
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return _is_readable(self._socket.fileno())
+        if info == "ssl_object":
+            return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610
+        return None
+
+
+def _is_readable(fd: int) -> bool:
+    """Whether something is there to read: on an idle connection, that can only be its end."""
+    if fd < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([fd], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
