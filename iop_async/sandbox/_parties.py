@@ -1,0 +1,98 @@
+"""Who takes part: the apps that call and the sellers that authorize them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from attrs import field, frozen
+
+from .._models import Seller
+
+
+def digits(seed: str, count: int) -> int:
+    """A number of up to ``count`` digits that is always the same for ``seed``."""
+    number = int.from_bytes(hashlib.sha256(seed.encode("utf-8", "replace")).digest())
+    return number % int(10**count)
+
+
+@frozen
+class SandboxApp:
+    """An app registered with the sandbox.
+
+    Args:
+        key: the app key.
+        secret: the app secret.
+        name: what the consent page calls the app.
+        callback: the only ``redirect_uri`` that the consent page accepts; any by default.
+        refreshable: ``False`` gives tokens with ``refresh_expires_in=0``.
+        market_only: an app sold through the service market: refreshing is refused with
+            ``AUTH_TYPE_UNSUPPORTED``.
+        ip_whitelist: the only addresses that may call; any by default.
+    """
+
+    key: str
+    secret: str = field(repr=False)
+    name: str = field(default="", kw_only=True)
+    callback: str | None = field(default=None, kw_only=True)
+    refreshable: bool = field(default=True, kw_only=True)
+    market_only: bool = field(default=False, kw_only=True)
+    ip_whitelist: tuple[str, ...] | None = field(default=None, kw_only=True)
+
+
+@frozen
+class SandboxSeller:
+    """A seller who can authorize apps, and whose orders and products are made up.
+
+    Args:
+        seller_id: names the seller; also the id of the first shop.
+        account: login name; made from the id by default.
+        shops: what a token of this seller serves; one per venture for a cross-border seller. Made
+            from the id, as the profile has it, by default.
+    """
+
+    seller_id: str
+    account: str = ""
+    shops: tuple[Seller, ...] = ()
+
+    @property
+    def shop(self) -> Seller:
+        """The first shop, or the only one."""
+        return self.shops[0]
+
+
+def make_seller(
+    seller: str | SandboxSeller, countries: tuple[str, ...], *, cross_border: bool
+) -> SandboxSeller:
+    """Fill in what was left out: one shop in one of ``countries``, or one shop in each."""
+    if isinstance(seller, str):
+        seller = SandboxSeller(seller)
+    name = seller.seller_id
+    if not cross_border and countries:
+        countries = (countries[digits(name, 6) % len(countries)],)
+    shops = [_shop(name, country, index) for index, country in enumerate(countries or (None,))]
+    return SandboxSeller(
+        name, seller.account or f"seller-{digits(name, 9)}@example.com", seller.shops or (*shops,)
+    )
+
+
+def _shop(seller_id: str, country: str | None, index: int) -> Seller:
+    """The shop in one venture: its seller id is the seller's own in the first venture only."""
+    seed = f"{seller_id}/{index}"
+    return Seller(
+        country=country,
+        seller_id=seller_id if index == 0 else str(3 * 10**8 + digits(seed, 8)),
+        user_id=str(7 * 10**8 + digits(f"user {seed}", 8)),
+        short_code=f"{(country or 'hk').upper()}{digits(seed, 5):05}",
+    )
+
+
+@frozen
+class Subject:
+    """What a call says it is about, before anything is checked.
+
+    ``seller`` is whose token or code it carries, if that is known.
+    """
+
+    api: str
+    app: str
+    seller: str | None

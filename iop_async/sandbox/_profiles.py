@@ -1,0 +1,132 @@
+"""Profiles: what differs between the markets, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from . import _shapes
+
+Stage: TypeAlias = Literal["online", "test"]
+
+_DAY: Final = 24 * 3600
+
+
+@frozen
+class Lifetimes:
+    """Seconds that an access token and an authorization last."""
+
+    access: int
+    refresh: int
+
+
+def _days(access: int, refresh: int) -> Lifetimes:
+    return Lifetimes(access * _DAY, refresh * _DAY)
+
+
+_ONLINE: Final = _days(30, 180)
+_TEST: Final = _days(7, 30)
+
+
+@frozen(kw_only=True)
+class Profile:
+    """A market as the sandbox plays it.
+
+    Args:
+        name: by which it is chosen.
+        shape: writes the token answer.
+        code_form: how an authorization code looks, with ``{key}`` and ``{random}``.
+        code_seconds: how long a code lives.
+        online, test: lifetimes of an app that is online, or still being tested.
+        countries: ventures that sellers belong to, one each unless ``cross_border``.
+        cross_border: a seller has a shop in every country.
+        trace_id: whether answers carry a ``_trace_id_``.
+    """
+
+    name: str
+    shape: _shapes.Shape
+    code_form: str
+    code_seconds: int = 30 * 60
+    online: Lifetimes = _ONLINE
+    test: Lifetimes = _TEST
+    countries: tuple[str, ...] = ()
+    cross_border: bool = False
+    trace_id: bool = True
+
+
+_LAZADA = ("sg", "my", "vn", "th", "ph", "id")
+
+PROFILES: Final[Mapping[str, Profile]] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="taobao_global",
+            shape=_shapes.taobao_global,
+            code_form="0_{random}",
+            trace_id=False,
+        ),
+        Profile(
+            name="taobao_global_table",
+            shape=_shapes.taobao_global_table,
+            code_form="0_{random}",
+            trace_id=False,
+        ),
+        Profile(
+            name="aliexpress",
+            shape=_shapes.aliexpress,
+            code_form="3_{key}_{random}",
+            code_seconds=3 * 60,
+            online=_days(30, 60),
+            test=_days(1, 2),
+        ),
+        Profile(
+            name="aliexpress_sample",
+            shape=_shapes.aliexpress_sample,
+            code_form="3_{key}_{random}",
+            code_seconds=3 * 60,
+            online=_days(30, 60),
+            test=_days(1, 2),
+            trace_id=False,
+        ),
+        Profile(
+            name="lazada",
+            shape=_shapes.lazada,
+            code_form="0_{key}_{random}",
+            test=_days(7, 14),
+            countries=_LAZADA,
+        ),
+        Profile(
+            name="lazada_cross_border",
+            shape=_shapes.lazada,
+            code_form="0_{key}_{random}",
+            test=_days(7, 14),
+            countries=_LAZADA,
+            cross_border=True,
+        ),
+        Profile(
+            name="lazada_by_country",
+            shape=_shapes.lazada_by_country,
+            code_form="0_{key}_{random}",
+            test=_days(7, 14),
+            countries=_LAZADA,
+            cross_border=True,
+            trace_id=False,
+        ),
+        Profile(
+            name="miravia",
+            shape=_shapes.lazada,
+            code_form="3_{key}_{random}",
+            countries=("es",),
+        ),
+        Profile(
+            name="daraz",
+            shape=_shapes.daraz,
+            code_form="4_{key}_{random}",
+            countries=("pk", "bd", "lk", "np", "mm"),
+        ),
+        Profile(name="alibaba", shape=_shapes.alibaba, code_form="3_{key}_{random}"),
+    )
+}
+"""By name. Where a market publishes no lifetimes (Miravia, Alibaba.com), they are Lazada's."""

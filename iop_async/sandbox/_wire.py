@@ -1,0 +1,110 @@
+"""Read a request: parameters from query, form, multipart or JSON, in any mix, files unkept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+from starlette.types import Message, Receive, Scope
+
+from ._multipart import Upload, read_multipart
+
+MAX_QUERY: Final = 8 * 1024
+"""Longest query, in bytes; above it the platform's front answers 414."""
+
+
+class Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
+@frozen
+class Incoming:
+    """A request, taken apart.
+
+    Attributes:
+        path: of the URL, decoded.
+        params: union of what stands in the query and in the body; the body wins.
+        files: what was uploaded, read and forgotten.
+        body: a body of a type that holds no parameters.
+        client: address of the caller.
+    """
+
+    path: str
+    params: dict[str, str]
+    files: tuple[Upload, ...] = ()
+    body: bytes = b""
+    client: str | None = None
+
+
+async def read_request(scope: Scope, receive: Receive) -> Incoming:
+    """Read a request to its end. Raises :class:`Disconnected`."""
+    params = _pairs(scope["query_string"]) if scope["query_string"] else {}
+    client = scope["client"][0] if scope.get("client") else None
+    content_type = _content_type(scope)
+    kind = content_type.partition(b";")[0].strip().lower()
+    files: tuple[Upload, ...] = ()
+    body = b""
+    if kind == b"multipart/form-data":
+        more, files = await read_multipart(content_type, _chunks(receive))
+        params |= more
+    else:
+        body = b"".join([chunk async for chunk in _chunks(receive)])
+        if reader := _READERS.get(kind):
+            params |= reader(body)
+            body = b""
+    return Incoming(scope["path"], params, files, body, client)
+
+
+def _content_type(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            return bytes(value)
+    return b""
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        if chunk := message.get("body", b""):
+            yield chunk
+        more = message.get("more_body", False)
+
+
+def _pairs(text: bytes) -> dict[str, str]:
+    return dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _json(body: bytes) -> dict[str, str]:
+    """A flat object; numbers keep their digits, and ``null`` is not there."""
+    try:
+        members = json.loads(body, parse_int=str, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(members, dict):
+        return {}
+    return {_whole(name): _text(value) for name, value in members.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _whole(value)
+
+
+def _whole(text: str) -> str:
+    """Text without halves of surrogate pairs, which JSON can write and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+_READERS: Final[dict[bytes, Callable[[bytes], dict[str, str]]]] = {
+    b"application/x-www-form-urlencoded": _pairs,
+    b"application/json": _json,
+}
