@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from attrs import evolve
 
+from ._exceptions import IopError
 from ._models import App, Call, File, FileContent, HttpMethod, Reply, Token
 from ._redact import Secret
 from ._transport import HttpxTransport
-from .protocols import Caller, Gateway, Transport
+from .protocols import BatchGateway, Caller, Gateway, Transport
 
 
 def _utc_now() -> datetime:
@@ -110,6 +111,45 @@ class Client(CallerMixin):
         request = self.gateway.encode(self.app, call, now=now)
         response = await self._transport.send(request)
         return evolve(self.gateway.decode(call, response), sent_at=now)
+
+    async def batch(self, calls: Iterable[Call], *, size: int = 20) -> list[Reply | IopError]:
+        """Several calls in one request, where the gateway has batches (TOP).
+
+        Args:
+            calls: each with the access token of its own seller, if it needs one.
+            size: calls in one request; more of them make several requests, one after the other.
+                The platform publishes no limit.
+
+        Returns:
+            For each call, in order, its reply or its error. Where a request failed as a whole and
+            another came through, that one error stands in the place of each of its calls.
+
+        Raises:
+            TypeError, ValueError: bad input, or a gateway without batches; nothing was sent.
+            IopError: no request came through.
+        """
+        if not isinstance(self.gateway, BatchGateway):
+            msg = f"{type(self.gateway).__name__} gateways have no batches; use call"
+            raise TypeError(msg)
+        if size < 1:
+            msg = f"size is {size}; a request holds at least one call"
+            raise ValueError(msg)
+        waiting = list(calls)
+        chunks = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+        now = self._now()
+        requests = [self.gateway.encode_batch(self.app, chunk, now=now) for chunk in chunks]
+        outcomes: list[Reply | IopError] = []
+        failures = []
+        for chunk, request in zip(chunks, requests, strict=True):
+            try:
+                response = await self._transport.send(request)
+                outcomes += self.gateway.decode_batch(chunk, response)
+            except IopError as error:
+                failures.append(error)
+                outcomes += [error] * len(chunk)
+        if chunks and len(failures) == len(chunks):
+            raise failures[0]
+        return [evolve(each, sent_at=now) if isinstance(each, Reply) else each for each in outcomes]
 
     async def aclose(self) -> None:
         """Close the connections that the client opened."""

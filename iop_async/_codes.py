@@ -1,7 +1,9 @@
 """Gateway error codes: one table per dialect gives a code its class and its advice.
 
 A row is data; :func:`api_error` is the only reader. Codes are compared without regard to case
-(the platform writes both ``InvalidAppkey`` and ``InvalidAppKey``).
+(the platform writes both ``InvalidAppkey`` and ``InvalidAppKey``). A key is a code, a sub code, the
+family of a sub code (``isv``: the caller's mistake, ``isp``: the platform's), or both
+(``50/isv``).
 """
 
 from __future__ import annotations
@@ -118,11 +120,78 @@ IOP: Final = _codes(
     ),
 )
 
+_FIX = "Correct the call: the same one will fail again"
+_FIX_SUB = "Correct what the sub code names: the same call will fail again"
+_SESSION = "Refresh the session once, if this app may; if it is refused again, authorize again"
+
+TOP: Final = _codes(
+    ("1|44|isp", Rule(ServiceError, _LATER, may_have_been_applied=True)),
+    ("10", Rule(ServiceError, _LATER)),
+    (
+        "15|50|15/isp|50/isp",
+        Rule(
+            ServiceError,
+            f"{_LATER}, unless the sub code names a mistake",
+            may_have_been_applied=True,
+        ),
+    ),
+    ("15/isv|50/isv|40|41|isv", Rule(ApiError, _FIX_SUB)),
+    ("3|9|20|21|22|23|32|33|34|43|47", Rule(ApiError, _FIX)),
+    ("2", Rule(PermissionDenied, f"The app is on the platform's blacklist. {_ASK}")),
+    ("11|12|13|42|45", Rule(PermissionDenied, f"The app or user lacks a permission. {_ASK}")),
+    ("28|29", Rule(PermissionDenied, "Check the app key")),
+    (
+        "24|25",
+        Rule(
+            SignatureError,
+            "Compare the string to sign with the platform's published example: usual causes are "
+            "a wrong secret, a parameter added after signing, text that is not UTF-8, and an HMAC "
+            "wrapped in the secret like the MD5",
+        ),
+    ),
+    ("30|31", Rule(ClockError, "Set this machine's clock: TOP tolerates 10 minutes, in GMT+8")),
+    ("26", Rule(AuthError, "This API needs a seller: call it with as_seller(token)")),
+    ("27", Rule(AuthError, _SESSION)),
+    ("53", Rule(AuthError, f"The session's security level is too low. {_REAUTHORIZE}")),
+    ("invalid-sessionkey|session-expired|session-not-exist", Rule(AuthError, _SESSION)),
+    ("4|5|6|7|8|isp.call-limited", Rule(Throttled, _WAIT)),
+    ("accesscontrol.limited-by-api-access-count", Rule(Throttled, _WAIT)),
+    ("accesscontrol.limited-by-app-api-access-count", Rule(Throttled, _WAIT)),
+    ("accesscontrol.limited-by-dynamic-access-count", Rule(Throttled, _WAIT)),
+    (
+        "accesscontrol.limited-by-app-access-count",
+        Rule(Throttled, "The app's calls of this day are used up, until 24:00 GMT+8"),
+    ),
+    (
+        "isv.permission-api-package-limit|isv.permission-api-package-not-allowed",
+        Rule(PermissionDenied, f"The app lacks this API. {_ASK}"),
+    ),
+    (
+        "isv.insufficient-permission|isv.appkey not exists|isv.appkey invalid status",
+        Rule(PermissionDenied, f"The app lacks a permission. {_ASK}"),
+    ),
+    (
+        "isv.permission-ip-whitelist-limit",
+        Rule(PermissionDenied, "Add this machine's address to the app's IP list"),
+    ),
+    (
+        "isv.timestamp-limit-error|isv.replayattack-timestamp-invalid-error",
+        Rule(ClockError, "Set this machine's clock: TOP tolerates 10 minutes, in GMT+8"),
+    ),
+    ("isv.account-migration-check-fail", Rule(AuthError, f"{_REAUTHORIZE}; it was not migrated")),
+)
+
 HTTP: Final = _codes(
     ("429", Rule(Throttled, _WAIT)),
     ("503", Rule(ServiceError, _LATER)),
 )
 """Statuses that say enough by themselves when the answer holds no envelope."""
+
+
+def _rule(codes: Codes, code: str, sub_code: str) -> Rule:
+    family = sub_code.partition(".")[0]
+    keys = (sub_code, f"{code}/{family}", code, family)
+    return next((codes[key] for key in keys if key in codes), UNKNOWN)
 
 
 def api_error(
@@ -139,7 +208,7 @@ def api_error(
     secrets: Iterable[str] = (),
 ) -> ApiError:
     """The error for an answer, most specific code first, any ban in its text read as seconds."""
-    rule = codes.get((sub_code or "").lower()) or codes.get(code.lower()) or UNKNOWN
+    rule = _rule(codes, code.lower(), (sub_code or "").lower())
     words = "; ".join(filter(None, (message, sub_message)))
     if ban := _BAN.search(words):
         retry_after = float(ban[1])

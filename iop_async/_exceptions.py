@@ -91,8 +91,6 @@ class ApiError(IopError):
         body: the whole decoded answer, including any ``detail`` list.
     """
 
-    advice = ""
-
     def __init__(
         self,
         code: str,
@@ -112,7 +110,7 @@ class ApiError(IopError):
         self.type = type
         self.request_id = request_id
         self.body = body
-        self.advice = advice or self.advice
+        self.advice = advice
         self.retry_after = retry_after
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn, TypeAlias
+from typing import Any, BinaryIO, Literal, NoReturn, SupportsIndex, TypeAlias
 
 from attrs import field, frozen
 
@@ -26,19 +26,25 @@ def _secret(value: str | None) -> str | None:
     return Secret(value) if isinstance(value, str) else value
 
 
-def _require_aware(name: str, value: datetime | None) -> None:
+def require_aware(name: str, value: datetime | None) -> None:
+    """Raises ``ValueError`` for a naive datetime: every time in this library is aware."""
     if value is not None and value.utcoffset() is None:
         msg = f"{name} is a naive datetime; give it a time zone, such as datetime.now(UTC)"
         raise ValueError(msg)
 
 
-def _refuse_pickle(self: object, _protocol: object = None) -> NoReturn:
-    msg = f"{type(self).__name__} holds secrets and is not pickled or copied"
-    raise TypeError(msg)
+class NotPickled:
+    """Refuses to be pickled or copied: a pickle is clear text."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        msg = f"{type(self).__name__} holds secrets and is not pickled or copied"
+        raise TypeError(msg)
 
 
 @frozen
-class App:
+class App(NotPickled):
     """An application registered on an open platform.
 
     Args:
@@ -48,8 +54,6 @@ class App:
 
     key: str = field()
     secret: str = field(converter=_secret, repr=False)
-
-    __reduce_ex__ = _refuse_pickle
 
     def __attrs_post_init__(self) -> None:
         for name, value in (("key", self.key), ("secret", self.secret)):
@@ -213,7 +217,7 @@ class Seller:
 
 
 @frozen(kw_only=True)
-class Token:
+class Token(NotPickled):
     """A grant: what a seller allowed an app to do, and until when.
 
     All times are aware UTC datetimes, counted from the moment the request was sent.
@@ -247,14 +251,12 @@ class Token:
     country: str | None = None
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
 
-    __reduce_ex__ = _refuse_pickle
-
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.access_token, str) or not self.access_token.strip():
             msg = "a token without an access_token is no token"
             raise ValueError(msg)
         for name in ("issued_at", "expires_at", "refresh_expires_at"):
-            _require_aware(name, getattr(self, name))
+            require_aware(name, getattr(self, name))
 
     @property
     def seller_id(self) -> str | None:

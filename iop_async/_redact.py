@@ -31,10 +31,10 @@ class Secret(str):
         return f"'{MASK}'"
 
 
-def secrets_in(params: Mapping[str, object], *more: str | None) -> set[str]:
+def secrets_in(params: Mapping[str, object], *more: str | None) -> frozenset[Secret]:
     """The secret values among the parameters of a call, and those given besides."""
-    named = {str(value) for name, value in params.items() if name in SECRET_PARAMS}
-    return {secret for secret in (*named, *more) if secret}
+    named = [str(value) for name, value in params.items() if name in SECRET_PARAMS]
+    return frozenset(Secret(secret) for secret in (*named, *more) if secret)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

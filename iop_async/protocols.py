@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from ._exceptions import IopError
 from ._models import App, Call, File, FileContent, HttpMethod, HttpRequest, HttpResponse, Reply
 
 
@@ -36,6 +37,19 @@ class Gateway(Protocol):
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         """The reply. Raises ``ApiError`` or ``ProtocolError``, and nothing else."""
+        ...
+
+
+@runtime_checkable
+class BatchGateway(Gateway, Protocol):
+    """A gateway that takes several calls in one request."""
+
+    def encode_batch(self, app: App, calls: Sequence[Call], *, now: datetime) -> HttpRequest:
+        """The signed request. Raises ``TypeError`` or ``ValueError`` on input it cannot send."""
+        ...
+
+    def decode_batch(self, calls: Sequence[Call], response: HttpResponse) -> list[Reply | IopError]:
+        """What each call came to, in order; raises only where the batch failed as a whole."""
         ...
 
 

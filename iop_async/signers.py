@@ -1,7 +1,8 @@
 """Signatures: pure functions of a secret, a path and the parameters as they are sent.
 
 ``UPPER(hex(digest(path + k1 v1 k2 v2 ...)))`` over the parameters sorted by name, code point by
-code point. ``sign`` itself and the bytes of files are not signed.
+code point. ``sign`` itself and the bytes of files are not signed. IOP signs the path of an API
+named by one, TOP has no paths.
 """
 
 from __future__ import annotations
@@ -60,5 +61,24 @@ class HmacSigner:
 HMAC_SHA256: Final = HmacSigner("sha256", algorithm="sha256")
 """The signer of every IOP gateway."""
 
+TOP_HMAC_SHA256: Final = HmacSigner("hmac-sha256", algorithm="sha256")
+"""TOP's newest."""
+
 HMAC_MD5: Final = HmacSigner("hmac", algorithm="md5")
 """TOP's ``hmac``, and a legacy of IOP that old samples still show."""
+
+
+@frozen
+class Md5Signer:
+    """TOP's oldest: MD5 over the text, with the secret on both sides of it."""
+
+    sign_method: str = "md5"
+
+    def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
+        """Upper-case hex, 32 digits."""
+        text = f"{secret}{string_to_sign(path, params)}{secret}"
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest().upper()
+
+
+TOP_MD5: Final = Md5Signer()
+"""TOP's default, and that of its oldest SDKs."""

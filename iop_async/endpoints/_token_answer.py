@@ -9,11 +9,15 @@ from typing import Any
 
 from .._exceptions import ProtocolError
 from .._models import Reply, Seller, Token
+from .._redact import Secret
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EPOCH_MILLISECONDS_FROM = 10**11
 """A 'lifetime' this long (3,000 years) is a point in time in milliseconds."""
+
+_TOO_MANY_DIGITS = 16
+"""Beyond any time in milliseconds that a calendar knows."""
 
 _SELLER_LISTS = ("country_user_info", "country_user_info_list", "user_info")
 _SELLER_FIELDS = ("seller_id", "user_id", "short_code")
@@ -34,6 +38,18 @@ _KNOWN = frozenset(
 )
 
 
+def hidden(name: str, value: str) -> Secret:
+    """A code or refresh token as text that no traceback prints.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(value, str) or not value.strip():
+        msg = f"{name} is empty; nothing was sent"
+        raise ValueError(msg)
+    return Secret(value)
+
+
 def parse_token(reply: Reply) -> Token:
     """The token in a reply, its lifetimes counted from ``reply.sent_at``.
 
@@ -44,27 +60,30 @@ def parse_token(reply: Reply) -> Token:
         ProtocolError: there is no access token; ``content`` keeps the answer as it came, since
             the code or refresh token that bought it is spent.
     """
-    answer = reply.data if isinstance(reply.data, Mapping) else {}
-    fields = {str(name).lower(): value for name, value in answer.items()}
-    access_token = _text(fields.get("access_token"))
-    if access_token is None:
-        raise ProtocolError(
-            f"the answer holds no access token, only {sorted(fields)} "
-            f"(request_id {reply.request_id})",
-            status=reply.response.status if reply.response else 200,
-            content=reply.response.content if reply.response else b"",
-        )
     if reply.sent_at is None:
         msg = "the reply does not say when its request was sent; set Reply.sent_at"
         raise ValueError(msg)
+    token = _read(reply.data, reply.sent_at) if isinstance(reply.data, Mapping) else None
+    if token is None:
+        raise ProtocolError(
+            f"the answer holds no access token (request_id {reply.request_id})",
+            status=reply.response.status if reply.response else 200,
+            content=reply.response.content if reply.response else b"",
+        )
+    return token
+
+
+def _read(answer: Mapping[str, Any], sent_at: datetime) -> Token | None:
+    fields = {str(name).lower(): value for name, value in answer.items()}
+    access_token = _text(fields.get("access_token"))
+    if access_token is None:
+        return None
     return Token(
         access_token=access_token,
         refresh_token=_text(fields.get("refresh_token")),
-        issued_at=reply.sent_at,
-        expires_at=_end(reply.sent_at, fields, "expires_in", "expire_time"),
-        refresh_expires_at=_end(
-            reply.sent_at, fields, "refresh_expires_in", "refresh_token_valid_time"
-        ),
+        issued_at=sent_at,
+        expires_at=_end(sent_at, fields, "expires_in", "expire_time"),
+        refresh_expires_at=_end(sent_at, fields, "refresh_expires_in", "refresh_token_valid_time"),
         sellers=tuple(_sellers(fields)),
         **{name: _text(fields.get(name)) for name in _TEXTS},
         extra={name: value for name, value in answer.items() if name.lower() not in _KNOWN},
@@ -84,7 +103,7 @@ def _number(value: object) -> Decimal | None:
         number = Decimal(_text(value) or "")
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and number.adjusted() < _TOO_MANY_DIGITS else None
 
 
 def _end(

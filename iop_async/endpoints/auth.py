@@ -10,9 +10,8 @@ from __future__ import annotations
 import warnings
 
 from .._models import Token
-from .._redact import Secret
 from ..protocols import Caller
-from ._token_answer import parse_token
+from ._token_answer import hidden, parse_token
 
 
 async def create_token(caller: Caller, *, code: str, uuid: str | None = None) -> Token:
@@ -28,6 +27,7 @@ async def create_token(caller: Caller, *, code: str, uuid: str | None = None) ->
             of app gets its tokens elsewhere (``AUTH_TYPE_UNSUPPORTED``).
         IopError: whatever else went wrong; see :mod:`iop_async._exceptions`.
     """
+    code = hidden("code", code)
     return await _create(caller, "/auth/token/create", code, uuid)
 
 
@@ -45,16 +45,19 @@ async def refresh_token(caller: Caller, *, refresh_token: str) -> Token:
         IopError: whatever else went wrong; where ``may_have_been_applied`` is set, the refresh
             token may be spent although no answer came.
     """
+    refresh_token = hidden("refresh_token", refresh_token)
     return await _refresh(caller, "/auth/token/refresh", refresh_token)
 
 
 async def create_security_token(caller: Caller, *, code: str, uuid: str | None = None) -> Token:
     """:func:`create_token` through AliExpress's ``/auth/token/security/create``."""
+    code = hidden("code", code)
     return await _create(caller, "/auth/token/security/create", code, uuid)
 
 
 async def refresh_security_token(caller: Caller, *, refresh_token: str) -> Token:
     """:func:`refresh_token` through AliExpress's ``/auth/token/security/refresh``."""
+    refresh_token = hidden("refresh_token", refresh_token)
     return await _refresh(caller, "/auth/token/security/refresh", refresh_token)
 
 
@@ -65,19 +68,9 @@ async def _create(caller: Caller, api: str, code: str, uuid: str | None) -> Toke
             UserWarning,
             stacklevel=3,
         )
-    params = {"code": _present("code", code), "uuid": uuid}
-    del code
-    return parse_token(await caller.call(api, params, idempotent=False))
+    return parse_token(await caller.call(api, {"code": code, "uuid": uuid}, idempotent=False))
 
 
 async def _refresh(caller: Caller, api: str, refresh_token: str) -> Token:
-    params = {"refresh_token": _present("refresh_token", refresh_token)}
-    del refresh_token
+    params = {"refresh_token": refresh_token}
     return parse_token(await caller.call(api, params, idempotent=False))
-
-
-def _present(name: str, value: str) -> Secret:
-    if not isinstance(value, str) or not value.strip():
-        msg = f"{name} is empty; nothing was sent"
-        raise ValueError(msg)
-    return Secret(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from ._iop import Iop
+from ._top import Top
 
 __all__ = [
     "ALIBABA",
@@ -24,8 +25,11 @@ __all__ = [
     "LAZADA_TH",
     "LAZADA_VN",
     "MIRAVIA",
+    "TAOBAO",
     "TAOBAO_GLOBAL",
+    "TAOBAO_SEC",
     "Iop",
+    "Top",
     "from_name",
 ]
 
@@ -58,15 +62,17 @@ ALIBABA: Final = Iop(
     "https://openapi-api.alibaba.com",
     authorize_url="https://openapi-auth.alibaba.com/oauth/authorize",
 )
+TAOBAO: Final = Top("https://eco.taobao.com/router/rest")
+TAOBAO_SEC: Final = Top("https://open.ieasynote.com/api")
 
 
-def from_name(name: str) -> Iop:
+def from_name(name: str) -> Iop | Top:
     """The preset of a market, for names that come from a setting: ``"lazada_sg"``.
 
     Raises:
         ValueError: no such market; the message lists those there are.
     """
-    presets = {key: value for key, value in globals().items() if isinstance(value, Iop)}
+    presets = {key: value for key, value in globals().items() if isinstance(value, (Iop, Top))}
     try:
         return presets[name.strip().upper().replace("-", "_")]
     except KeyError:

@@ -6,15 +6,15 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
+def bare(url: str) -> str:
+    """Without what people paste along."""
+    return url.strip().rstrip("/")
+
+
 def rest_url(url: str) -> str:
     """``https://host`` and ``https://host/rest`` alike become the latter."""
-    url = url.strip().rstrip("/")
+    url = bare(url)
     return url if "/rest" in urlsplit(url).path else f"{url}/rest"
-
-
-def root(url: str) -> str:
-    """What stands before ``/rest``."""
-    return url.partition("/rest")[0]
 
 
 def is_loopback(host: str) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from .._codes import HTTP, api_error
-from .._exceptions import IopError, ProtocolError
-from .._models import Failure, HttpResponse
+from .._codes import HTTP, Codes, api_error
+from .._exceptions import ApiError, IopError, ProtocolError, SignatureError
+from .._models import Failure, HttpResponse, Reply
 from .._redact import redact
 
 STRING_TO_SIGN_HEADER: Final = "x-sandbox-string-to-sign"
@@ -18,7 +18,7 @@ STRING_TO_SIGN_HEADER: Final = "x-sandbox-string-to-sign"
 EXCERPT: Final = 200
 """Characters of an unreadable answer that its error shows."""
 
-_ENVELOPE = frozenset({"code", "request_id", "_trace_id_"})
+_ENVELOPE = frozenset({"request_id", "_trace_id_"})
 _FINE_CODES = frozenset({"", "0", "00", "200", "405", "none"})
 _BUSINESS_CODES = ("biz_error_code", "rsp_code", "resp_code")
 _CODES = (*_BUSINESS_CODES, "error_code", "errorcode", "msg_code", "code")
@@ -60,22 +60,24 @@ def string_to_sign(response: HttpResponse) -> str | None:
     return None if header is None else unquote(header)
 
 
-def read_json(response: HttpResponse, secrets: Iterable[str], *, strict: bool) -> dict[str, Any]:
-    """The JSON object in an answer, integers exact.
+def read_json(
+    response: HttpResponse, secrets: Iterable[str], *, strict: bool
+) -> dict[str, Any] | IopError:
+    """The JSON object in an answer, integers exact, or the error where there is none.
 
     ``strict=False`` reads strings with raw control characters as well.
     """
     content = response.content
     if not content.strip():
-        raise unreadable(response, "an empty answer")
+        return unreadable(response, "an empty answer")
     try:
         body = json.loads(content, strict=strict)
     except (ValueError, RecursionError):
         looks = "HTML" if content.lstrip()[:1] == b"<" else "unreadable JSON"
-        raise unreadable(response, looks, secrets) from None
-    if not isinstance(body, dict):
-        raise unreadable(response, "JSON that is no object", secrets)
-    return body
+        return unreadable(response, looks, secrets)
+    if isinstance(body, dict):
+        return body
+    return unreadable(response, "JSON that is no object", secrets)
 
 
 def text_of(value: object) -> str | None:
@@ -85,12 +87,54 @@ def text_of(value: object) -> str | None:
     return str(value)
 
 
-def payload(root: Mapping[str, Any]) -> Any:
-    """What stands under ``data``, else under ``result``, else all but the envelope's fields."""
+def wrapper_name(api: str) -> str:
+    """The field that wraps the answer of a dotted API: ``taobao.x.y`` -> ``x_y_response``."""
+    return f"{api.removeprefix('taobao.').replace('.', '_')}_response"
+
+
+def success(root: dict[str, Any], body: dict[str, Any], response: HttpResponse) -> Reply:
+    """The reply in ``root``, which is what the answer wraps, or all of it."""
+    return Reply(
+        _payload(root, flat=root is body),
+        body,
+        request_id=text_of(root.get("request_id", body.get("request_id"))),
+        failure=find_failure(root),
+        response=response,
+    )
+
+
+def _payload(root: Mapping[str, Any], *, flat: bool) -> Any:
     for name in ("data", "result"):
         if root.get(name) is not None:
             return root[name]
-    return {name: value for name, value in root.items() if name not in _ENVELOPE}
+    envelope = _ENVELOPE | {"code"} if flat else _ENVELOPE
+    return {name: value for name, value in root.items() if name not in envelope}
+
+
+def refusal(
+    codes: Codes,
+    error: Mapping[str, Any],
+    body: Mapping[str, Any],
+    response: HttpResponse,
+    secrets: Iterable[str],
+) -> ApiError:
+    """The error that an answer tells of; ``error`` is the part of ``body`` that does."""
+    text = {name: text_of(value) for name, value in error.items()}
+    raised = api_error(
+        codes,
+        text.get("code") or "",
+        text.get("message") or text.get("msg") or "",
+        sub_code=text.get("sub_code"),
+        sub_message=text.get("sub_msg"),
+        type=text.get("type"),
+        request_id=text.get("request_id") or text_of(body.get("request_id")),
+        body=body,
+        retry_after=retry_after(response),
+        secrets=secrets,
+    )
+    if isinstance(raised, SignatureError):
+        raised.string_to_sign = string_to_sign(response)
+    return raised
 
 
 def find_failure(root: Mapping[str, Any]) -> Failure | None:

@@ -27,6 +27,13 @@ def urlencode(params: Mapping[str, str]) -> str:
     )
 
 
+def require_disjoint(system: Mapping[str, str], params: Mapping[str, str]) -> None:
+    """Raises ``ValueError`` where a caller sets what the dialect sets itself."""
+    if taken := (system.keys() | {"sign"}) & params.keys():
+        msg = f"the gateway sets {', '.join(sorted(taken))} itself; leave it out of params"
+        raise ValueError(msg)
+
+
 def multipart(
     params: Mapping[str, str], files: Mapping[str, File], boundary: str
 ) -> tuple[FileContent, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from .. import _codes
-from .._exceptions import ApiError, SignatureError
-from .._models import App, Call, HttpRequest, HttpResponse, Reply
+from .._exceptions import IopError
+from .._models import App, Call, HttpRequest, HttpResponse, Reply, require_aware
 from .._redact import Secret, secrets_in
 from ..protocols import Signer
 from ..signers import HMAC_SHA256
@@ -43,21 +43,23 @@ class Iop:
     """
 
     base_url: str = field(converter=_addresses.rest_url)
-    auth_url: str = field(kw_only=True)
-    authorize_url: str = field(kw_only=True)
+    auth_url: str = field(
+        default=Factory(lambda self: self.base_url, takes_self=True),
+        converter=_addresses.rest_url,
+        kw_only=True,
+    )
+    authorize_url: str = field(
+        default=Factory(lambda self: f"{self._root}/oauth/authorize", takes_self=True),
+        kw_only=True,
+    )
     signer: Signer = field(default=HMAC_SHA256, kw_only=True)
     allow_http: bool = field(default=False, kw_only=True)
 
-    @auth_url.default
-    def _same_host(self) -> str:
-        return self.base_url
-
-    @authorize_url.default
-    def _same_host_page(self) -> str:
-        return f"{_addresses.root(self.base_url)}/oauth/authorize"
+    @property
+    def _root(self) -> str:
+        return self.base_url.partition("/rest")[0]
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "auth_url", _addresses.rest_url(self.auth_url))
         for url in (self.base_url, self.auth_url, self.authorize_url):
             _addresses.require_safe(url, allow_http=self.allow_http)
 
@@ -68,11 +70,10 @@ class Iop:
             TypeError, ValueError: a value that has no agreed text, a parameter that the dialect
                 sets itself, a naive ``now``.
         """
+        require_aware("now", now)
         params = text_params(call.params, epoch_milliseconds)
         system = self._system_params(app, call, now)
-        if taken := (system.keys() | {"sign"}) & params.keys():
-            msg = f"the gateway sets {', '.join(sorted(taken))} itself; leave it out of params"
-            raise ValueError(msg)
+        _bodies.require_disjoint(system, params)
         params |= system
         sign = self.signer.sign(app.secret, call.api if call.is_path else "", params)
         params["sign"] = Secret(sign)
@@ -94,7 +95,7 @@ class Iop:
 
     def _url(self, call: Call) -> str:
         if not call.is_path:
-            return f"{_addresses.root(self.base_url)}/sync"
+            return f"{self._root}/sync"
         return (self.auth_url if call.api in _TOKEN_APIS else self.base_url) + call.api
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
@@ -104,48 +105,28 @@ class Iop:
             ApiError: the gateway answered with an error code.
             ProtocolError: the answer is no envelope.
         """
+        outcome = self._read(call, response)
+        if isinstance(outcome, IopError):
+            raise outcome
+        return outcome
+
+    def _read(self, call: Call, response: HttpResponse) -> Reply | IopError:
+        """What came back, as a value: a frame that raises must not hold the answer."""
         secrets = secrets_in(call.params, call.access_token)
         body = _answers.read_json(response, secrets, strict=True)
+        if isinstance(body, IopError):
+            return body
         error = body.get("error_response")
         if isinstance(error, dict):
-            raise self._error(error, response, body, secrets)
-        root = body
-        if not call.is_path:
-            root = body.get(f"{call.api.removeprefix('taobao.').replace('.', '_')}_response", body)
-            if not isinstance(root, dict):
-                raise _answers.unreadable(response, "a response that is no object", secrets)
+            return _answers.refusal(_codes.IOP, error, body, response, secrets)
+        root = body if call.is_path else body.get(_answers.wrapper_name(call.api), body)
+        if not isinstance(root, dict):
+            return _answers.unreadable(response, "a response that is no object", secrets)
         if root is body and _is_error(body, is_path=call.is_path):
-            raise self._error(body, response, body, secrets)
+            return _answers.refusal(_codes.IOP, body, body, response, secrets)
         if response.status >= 400:
-            raise _answers.unreadable(response, "no error code in the answer", secrets)
-        return Reply(
-            _answers.payload(root),
-            body,
-            request_id=_answers.text_of(root.get("request_id", body.get("request_id"))),
-            failure=_answers.find_failure(root),
-            response=response,
-        )
-
-    @staticmethod
-    def _error(
-        error: dict[str, Any], response: HttpResponse, body: dict[str, Any], secrets: set[str]
-    ) -> ApiError:
-        text = {name: _answers.text_of(value) for name, value in error.items()}
-        raised = _codes.api_error(
-            _codes.IOP,
-            text.get("code") or "",
-            text.get("message") or text.get("msg") or "",
-            sub_code=text.get("sub_code"),
-            sub_message=text.get("sub_msg"),
-            type=text.get("type"),
-            request_id=text.get("request_id") or _answers.text_of(body.get("request_id")),
-            body=body,
-            retry_after=_answers.retry_after(response),
-            secrets=secrets,
-        )
-        if isinstance(raised, SignatureError):
-            raised.string_to_sign = _answers.string_to_sign(response)
-        return raised
+            return _answers.unreadable(response, "no error code in the answer", secrets)
+        return _answers.success(root, body, response)
 
 
 def _is_error(body: dict[str, Any], *, is_path: bool) -> bool:

@@ -85,7 +85,7 @@ def _scalar(value: object, date_form: DateForm) -> str:
     if isinstance(value, (bytes, bytearray, memoryview)):
         msg = "is bytes; pass text, or give a file in files="
         raise TypeError(msg)
-    msg = f"is a {type(value).__name__}; pass str, int, bool, Decimal, datetime, list or dict"
+    msg = f"is of type {type(value).__name__}; pass str, int, bool, Decimal, datetime, list or dict"
     raise TypeError(msg)
 
 

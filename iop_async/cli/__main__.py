@@ -1,0 +1,5 @@
+"""``python -m iop_async.cli``."""
+
+from . import main
+
+main()

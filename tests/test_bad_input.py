@@ -1,0 +1,113 @@
+"""Bad input: a clear error before anything is sent."""
+
+import io
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import iop_async as iop
+
+APP = iop.App("key", "secret")
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
+
+
+class Unreachable:
+    """A transport that must not be asked."""
+
+    async def send(self, request):
+        pytest.fail("something was sent")
+
+    async def aclose(self):
+        pass
+
+
+def client(gateway=iop.gateways.TAOBAO_GLOBAL, **options):
+    return iop.Client(APP, gateway, transport=Unreachable(), **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: iop.App("", "s"), ValueError, "App key is empty.*console"),
+        (lambda: iop.App("k", " "), ValueError, "App secret is empty"),
+        (lambda: iop.App("k", None), ValueError, "App secret is empty"),
+        (lambda: iop.gateways.from_name("lazada_xx"), ValueError, "no market 'lazada_xx'.*LAZADA_"),
+        (lambda: iop.gateways.Iop("http://api.lazada.sg"), ValueError, "in the clear; use https"),
+        (lambda: iop.gateways.Iop("api.lazada.sg"), ValueError, "no gateway address"),
+        (lambda: iop.gateways.Iop("ftp://api.lazada.sg"), ValueError, "no gateway address"),
+        (lambda: iop.gateways.Iop("https://u:p@api.lazada.sg"), ValueError, "has no user"),
+        (lambda: iop.gateways.Iop("https://a.b/?x=1"), ValueError, "no user, query"),
+        (lambda: iop.Call("order/get"), ValueError, "'order/get' is no API.*'/order/get'"),
+        (lambda: iop.Call("orders"), ValueError, "is no API"),
+        (lambda: iop.Call("/order get"), ValueError, "is no API"),
+        (lambda: iop.Call("/a/../b"), ValueError, "is no API"),
+        (lambda: iop.Call("/a?b=c"), ValueError, "is no API"),
+        (lambda: iop.Call("/a", http_method="PUT"), ValueError, "'PUT'"),
+        (lambda: iop.Call("/a", access_token=" "), ValueError, "access token is empty"),
+        (lambda: iop.File("picture.jpg"), TypeError, "wrap a path in Path"),
+        (lambda: iop.File(io.StringIO("x")), TypeError, "mode 'rb'"),
+        (lambda: iop.File(42), TypeError, "not int"),
+        (lambda: iop.Token(access_token="a", issued_at=NAIVE), ValueError, "issued_at is a naive"),
+        (lambda: iop.Token(access_token=" ", issued_at=NAIVE), ValueError, "no token"),
+        (lambda: iop.Client("key", iop.gateways.ALIBABA), TypeError, "app is a str"),
+        (lambda: iop.Client(APP, "https://api.lazada.sg"), TypeError, "gateway is a str"),
+        (lambda: client().as_seller(None), TypeError, "not NoneType"),
+    ],
+)
+def test_construction_refuses_bad_input(make, error, words):
+    """The message says what was wrong and what to do."""
+    with pytest.raises(error, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"params": {"price": 9.99}}, TypeError, "'price' is a float"),
+        ({"params": {"since": NAIVE}}, ValueError, "'since' is a naive datetime"),
+        ({"params": {"sign": "x"}}, ValueError, "sets sign itself"),
+        ({"files": {"image": "picture.jpg"}}, TypeError, "wrap a path"),
+    ],
+)
+async def test_a_call_with_bad_input_sends_nothing(arguments, error, words):
+    """The transport is not even asked."""
+    with pytest.raises(error, match=words):
+        await client().call("/order/get", **arguments)
+
+
+async def test_a_naive_clock_sends_nothing():
+    """Times are aware everywhere."""
+    with pytest.raises(ValueError, match="naive"):
+        await client(now=lambda: NAIVE).call("/order/get")
+
+
+async def test_a_missing_file_sends_nothing():
+    """The error names the path; the gateway's port was never tried."""
+    nobody = iop.gateways.Iop("http://127.0.0.1:9")
+    async with iop.Client(APP, nobody) as caller:
+        with pytest.raises(FileNotFoundError, match="no-such-file"):
+            await caller.call("/upload", files={"image": Path("no-such-file.jpg")})
+
+
+@pytest.mark.parametrize("empty", ["", " ", None])
+async def test_an_empty_code_or_refresh_token_sends_nothing(empty):
+    """A grant that was never stored is noticed before the gateway refuses it."""
+    with pytest.raises(ValueError, match="code is empty; nothing was sent"):
+        await iop.auth.create_token(client(), code=empty)
+    with pytest.raises(ValueError, match="refresh_token is empty"):
+        await iop.auth.refresh_token(client(), refresh_token=empty)
+
+
+def test_plain_http_is_for_loopback_or_on_request():
+    """The sandbox needs no exception made; a public host does."""
+    for host in ("127.0.0.1:8080", "localhost:1", "[::1]:1", "shop.localhost"):
+        assert iop.gateways.Iop(f"http://{host}").base_url == f"http://{host}/rest"
+    assert iop.gateways.Iop("http://10.0.0.7", allow_http=True).allow_http
+
+
+def test_a_base_url_is_taken_with_and_without_rest():
+    """Official samples show both."""
+    for url in ("https://a.b", "https://a.b/", "https://a.b/rest", "https://a.b/rest/"):
+        assert iop.gateways.Iop(url).base_url == "https://a.b/rest"
+    assert iop.gateways.Iop("https://a.b/rest/mock").base_url == "https://a.b/rest/mock"

@@ -1,0 +1,158 @@
+"""The command, run as users run it: as a process."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from iop_async.cli._diagnosis import explain
+
+COMMAND = [sys.executable, "-m", "iop_async.cli"]
+KEYS = {"IOP_APP_KEY": "123456", "IOP_APP_SECRET": "helloworld"}
+
+
+def run(*arguments, env=KEYS):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*arguments):
+    command = [*COMMAND, "sandbox", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield json.loads(process.stdout.readline()), process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def urls():
+    with serving("--app", "123456:helloworld", "--profile", "lazada", "--sellers", "2") as served:
+        yield served[0]
+
+
+@pytest.fixture(scope="module")
+def token(urls):
+    redirect = "client_id=123456&response_type=code&redirect_uri=https://a.b/c&auto_approve=1001"
+    location = httpx.get(f"{urls['authorize']}?{redirect}").headers["location"]
+    code = httpx.URL(location).params["code"]
+    answer = run("call", "/auth/token/create", "-p", f"code={code}", "--gateway", urls["gateway"])
+    return json.loads(answer.stdout)["access_token"]
+
+
+def test_sandbox_prints_one_line_of_json_once_it_listens_and_stops_when_told(urls):
+    """Scripts read it; no traceback at the end."""
+    assert httpx.get(urls["panel"]).status_code == 200
+    assert urls["sellers"] == ["1001", "1002"]
+    with serving() as (_, process):
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == (b"", b"", 0)
+
+
+def test_sandbox_listens_on_loopback_only(urls):
+    """Unless told."""
+    refused = run("sandbox", "--host", "0.0.0.0")
+    assert refused.returncode == 1
+    assert "allow" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "KEY:SECRET" in run("sandbox", "--app", "nosecret").stderr
+
+
+def test_call_prints_the_answer_as_json(urls, token, tmp_path):
+    """Parameters, a GET, a file, a token from the environment."""
+    gateway = ["--gateway", urls["gateway"]]
+    answer = run("call", "/sandbox/echo", "-p", "order_id=42", "-p", "x=a=b", "--get", *gateway)
+    assert json.loads(answer.stdout)["data"]["params"] == {"order_id": "42", "x": "a=b"}
+    picture = tmp_path / "p.png"
+    picture.write_bytes(b"123")
+    answer = run(
+        "call",
+        "/image/upload",
+        "-f",
+        f"image={picture}",
+        *gateway,
+        env={**KEYS, "IOP_ACCESS_TOKEN": token},
+    )
+    assert json.loads(answer.stdout)["data"]["files"][0]["size"] == 3
+    assert answer.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["/orders/get"], "IllegalAccessToken"),
+        (["orders"], "'orders' is no API"),
+        (["/orders/get", "--gateway", "nowhere"], "no market 'nowhere'"),
+        (["/a", "--gateway", "http://shop.example"], "in the clear"),
+        (["/a", "-f", "x=no-such-file"], "no-such-file"),
+        (["/a", "-p", "novalue"], "NAME=VALUE"),
+    ],
+)
+def test_call_says_what_went_wrong_and_fails(urls, arguments, words):
+    """One line, no traceback, exit status not 0."""
+    answer = run("call", "--gateway", urls["gateway"], *arguments)
+    assert answer.returncode != 0
+    assert words in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_call_reports_a_failed_business(urls, token):
+    """The answer on standard output, the failure on standard error."""
+    answer = run(
+        "call",
+        "/product/get",
+        "-p",
+        "item_id=404",
+        "--access-token",
+        token,
+        "--gateway",
+        urls["gateway"],
+    )
+    assert answer.returncode == 1
+    assert json.loads(answer.stdout)["code"] == "0"
+    assert "the business refused" in answer.stderr
+
+
+def test_call_explains_a_wrong_signature_without_showing_the_token(urls):
+    """The secret differs, then: both signed the same text."""
+    env = {**KEYS, "IOP_APP_SECRET": "wrong", "IOP_ACCESS_TOKEN": "canary-token"}
+    answer = run("call", "/orders/get", "--gateway", urls["gateway"], env=env)
+    assert answer.returncode == 1
+    assert "so the app secret differs" in answer.stderr
+    assert "canary" not in answer.stderr + answer.stdout
+
+
+def test_the_explanation_points_at_the_first_difference():
+    """Under it, whatever was masked before it."""
+    ours, theirs = "/aaccess_tokenSECRETtitlea%20b", "/aaccess_tokenSECRETtitlea b"
+    lines = explain(ours, theirs, {"SECRET"}).splitlines()
+    column = lines[2].index("^")
+    assert (lines[0][column], lines[1][column]) == ("%", " ")
+    assert "SECRET" not in "".join(lines)
+    assert "character 27 of 30 and 28" in lines[2]
+    assert "does not say" in explain(ours, None, set())
+
+
+def test_the_demo_holds_and_prints_plain_lines_where_there_is_no_terminal():
+    """Exit status 0 only if all of it held."""
+    shown = run("demo", "--sellers", "4", "--calls", "5")
+    assert shown.returncode == 0, shown.stderr
+    assert "\x1b" not in shown.stdout
+    assert len(re.findall(r"^ok ", shown.stdout, re.MULTILINE)) == 5
+    assert "gateway signed:" in shown.stdout
+    assert shown.stdout.rstrip().endswith("all of it held")
+    assert shown.stderr == ""

@@ -1,0 +1,86 @@
+"""The way to the consent page and back."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+import iop_async as iop
+
+APP = iop.App("12345678", "secret")
+CALLBACK = "https://me.example/callback?shop=1"
+
+
+def test_the_authorize_url_of_the_platforms_guide():
+    """Every parameter of the guide, encoded, none that was not given."""
+    url = iop.oauth.authorize_url(
+        APP, iop.gateways.TAOBAO_GLOBAL, redirect_uri=CALLBACK, state="a&b"
+    )
+    assert url.startswith("https://api.taobao.global/oauth/authorize?")
+    assert dict(parse_qsl(urlsplit(url).query)) == {
+        "response_type": "code",
+        "client_id": "12345678",
+        "redirect_uri": CALLBACK,
+        "force_auth": "true",
+        "state": "a&b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("gateway", "page"),
+    [
+        (iop.gateways.LAZADA_VN, "https://auth.lazada.com/oauth/authorize"),
+        (iop.gateways.MIRAVIA, "https://auth.miravia.com/apps/oauth/authorize"),
+        (iop.gateways.ALIBABA, "https://openapi-auth.alibaba.com/oauth/authorize"),
+        (iop.gateways.DARAZ_PK, "https://api.daraz.pk/oauth/authorize"),
+    ],
+)
+def test_each_market_has_its_own_page(gateway, page):
+    """With country and uuid where a platform asks for them."""
+    url = iop.oauth.authorize_url(
+        APP, gateway, redirect_uri=CALLBACK, force_auth=False, country="vn", uuid="u"
+    )
+    assert url.startswith(f"{page}?response_type=code&client_id=12345678")
+    assert url.endswith("&country=vn&uuid=u")
+    assert "force_auth" not in url
+
+
+def test_a_relative_redirect_uri_is_refused():
+    """It must be the registered URL, in full."""
+    with pytest.raises(ValueError, match="no absolute URL"):
+        iop.oauth.authorize_url(APP, iop.gateways.ALIEXPRESS, redirect_uri="/callback")
+
+
+@pytest.mark.parametrize("prefix", ["https://me.example/callback?", "/callback?", "?", ""])
+def test_the_code_comes_back(prefix):
+    """From a URL, a path, or the query alone; and the code is not shown."""
+    callback = iop.oauth.parse_callback(f"{prefix}code=0_Try&state=s%201", state="s 1")
+    assert (callback.code, callback.state) == ("0_Try", "s 1")
+    assert "0_Try" not in repr(callback)
+
+
+def test_no_state_where_none_was_given():
+    """But then none may come back either."""
+    assert iop.oauth.parse_callback("code=c", state=None).state is None
+    with pytest.raises(iop.AuthError, match="state_mismatch"):
+        iop.oauth.parse_callback("code=c&state=planted", state=None)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("code=c&state=other", "state_mismatch"),
+        ("code=c", "state_mismatch"),
+        ("code=c&state=\u00e9", "state_mismatch"),
+        ("error=access_denied&error_description=no+thanks&state=s", "access_denied"),
+        ("error=&state=s", "error"),
+        ("state=s", "missing_code"),
+        ("code=&state=s", "missing_code"),
+        ("code=+&state=s", "missing_code"),
+    ],
+)
+def test_what_is_no_approval_is_a_typed_error(query, code):
+    """With advice, and without the code in its text."""
+    with pytest.raises(iop.AuthError) as caught:
+        iop.oauth.parse_callback(query, state="s")
+    assert caught.value.code == code
+    assert caught.value.advice

@@ -1,0 +1,64 @@
+"""The types that users see, for the type checkers; never executed."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, assert_type
+
+import iop_async as iop
+
+
+class VaultSigner:
+    sign_method = "sha256"
+
+    def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
+        return f"{secret}{path}{params}"
+
+
+class Recorded:
+    async def send(self, request: iop.HttpRequest) -> iop.HttpResponse:
+        assert_type(request.method, Literal["GET", "POST"])
+        return iop.HttpResponse(200, {}, b"{}")
+
+    async def aclose(self) -> None: ...
+
+
+async def surface(app: iop.App) -> None:
+    gateway = iop.gateways.Iop("https://api.example.com", signer=VaultSigner())
+    assert_type(iop.gateways.from_name("lazada_sg"), iop.gateways.Iop | iop.gateways.Top)
+    assert_type(iop.oauth.authorize_url(app, gateway, redirect_uri="https://a.b"), str)
+    assert_type(iop.oauth.parse_callback("code=c", state=None).code, str)
+    assert_type(iop.__version__, str)
+
+    async with iop.Client(app, gateway, transport=Recorded()) as client:
+        assert_type(client, iop.Client)
+        token = await iop.auth.create_token(client, code="c")
+        assert_type(token, iop.Token)
+        assert_type(token.expires_at, datetime | None)
+        assert_type(token.expires_in(datetime.now(UTC)), timedelta | None)
+        assert_type(token.sellers, tuple[iop.Seller, ...])
+
+        caller: iop.Caller = client
+        caller = client.as_seller(token)
+        reply = await caller.call(
+            "/a", {"b": [1]}, files={"f": Path("x"), "g": b"", "h": iop.File(b"")}
+        )
+        assert_type(reply, iop.Reply)
+        assert_type(reply.data, Any)
+        assert_type(reply.failed, bool)
+        assert_type(reply.request_id, str | None)
+        assert_type(await iop.auth.refresh_token(caller, refresh_token="r"), iop.Token)
+
+    transport: iop.Transport = iop.HttpxTransport(timeouts=iop.Timeouts(total=5))
+    signer: iop.Signer = iop.signers.HMAC_SHA256
+    plugged: iop.Gateway = gateway
+    pluggable: tuple[iop.Transport, iop.Signer, iop.Gateway] = (transport, signer, plugged)
+    del pluggable
+
+
+def errors(error: iop.IopError) -> None:
+    assert_type(error.retryable, bool)
+    assert_type(error.retry_after, float | None)
+    if isinstance(error, iop.ApiError):
+        assert_type(error.code, str)
+        assert_type(error.request_id, str | None)
