@@ -111,3 +111,6 @@ def test_a_base_url_is_taken_with_and_without_rest():
     for url in ("https://a.b", "https://a.b/", "https://a.b/rest", "https://a.b/rest/"):
         assert iop.gateways.Iop(url).base_url == "https://a.b/rest"
     assert iop.gateways.Iop("https://a.b/rest/mock").base_url == "https://a.b/rest/mock"
+    named = iop.gateways.Iop("https://rest.a.b/restore")
+    assert named.base_url == "https://rest.a.b/restore/rest"
+    assert named.authorize_url == "https://rest.a.b/restore/oauth/authorize"

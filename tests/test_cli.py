@@ -91,6 +91,12 @@ def test_call_prints_the_answer_as_json(urls, token, tmp_path):
     assert answer.returncode == 0
 
 
+def test_call_speaks_top_where_the_address_is_top_s(urls):
+    """A dotted name, system parameters in the query."""
+    answer = run("call", "taobao.time.get", "--gateway", urls["top"])
+    assert "time" in json.loads(answer.stdout)["time_get_response"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

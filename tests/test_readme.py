@@ -23,6 +23,8 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys)
     with running(Sandbox(apps=[SandboxApp(app.key, app.secret)])) as url:
         gateway = iop.gateways.Iop(url)
         monkeypatch.setattr(iop.gateways, "TAOBAO_GLOBAL", gateway)
+        monkeypatch.setattr(iop.gateways, "TAOBAO", iop.gateways.Top(f"{url}/router/rest"))
+        monkeypatch.setattr(iop.gateways, "TAOBAO_SEC", iop.gateways.Top(f"{url}/api"))
         page = iop.oauth.authorize_url(
             app, gateway, redirect_uri="https://me.example/callback", state="s"
         )
@@ -40,6 +42,7 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys)
     printed = capsys.readouterr().out
     assert "IllegalAccessToken ->" in printed
     assert "SOLD_OUT no stock left" in printed
+    assert "{'time': '" in printed
     assert "'order_id': '42'" in printed
 
 

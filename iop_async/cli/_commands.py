@@ -82,6 +82,7 @@ def sandbox(
                     "gateway": url,
                     "rest": f"{url}/rest",
                     "sync": f"{url}/sync",
+                    "top": f"{url}/router/rest",
                     "authorize": f"{url}/oauth/authorize",
                     "panel": f"{url}/_sandbox/",
                     "sellers": list(state.sellers),
@@ -95,6 +96,14 @@ def sandbox(
         anyio.run(serve_until_told)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _gateway(name: str) -> gateways.Iop | gateways.Top:
+    """A market by name; a URL is TOP's where it ends as TOP's do."""
+    if "://" not in name:
+        return gateways.from_name(name)
+    is_top = name.rstrip("/").endswith(("/router/rest", "/api"))
+    return gateways.Top(name) if is_top else gateways.Iop(name)
 
 
 @commands.command()
@@ -143,7 +152,7 @@ def call(
 
     async def exchange() -> Reply:
         nonlocal recorder
-        target = gateways.Iop(gateway) if "://" in gateway else gateways.from_name(gateway)
+        target = _gateway(gateway)
         recorder = RecordingSigner(target.signer)
         target = attrs.evolve(target, signer=recorder)
         async with Client(App(app_key, app_secret), target) as client:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+_REST = re.compile(r"(?<!/)/rest(?=/|$)")
 
 
 def bare(url: str) -> str:
@@ -14,7 +17,12 @@ def bare(url: str) -> str:
 def rest_url(url: str) -> str:
     """``https://host`` and ``https://host/rest`` alike become the latter."""
     url = bare(url)
-    return url if "/rest" in urlsplit(url).path else f"{url}/rest"
+    return url if _REST.search(url) else f"{url}/rest"
+
+
+def root(url: str) -> str:
+    """What stands before ``/rest``."""
+    return _REST.split(url, maxsplit=1)[0]
 
 
 def is_loopback(host: str) -> bool:

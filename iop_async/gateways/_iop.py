@@ -49,15 +49,13 @@ class Iop:
         kw_only=True,
     )
     authorize_url: str = field(
-        default=Factory(lambda self: f"{self._root}/oauth/authorize", takes_self=True),
+        default=Factory(
+            lambda self: f"{_addresses.root(self.base_url)}/oauth/authorize", takes_self=True
+        ),
         kw_only=True,
     )
     signer: Signer = field(default=HMAC_SHA256, kw_only=True)
     allow_http: bool = field(default=False, kw_only=True)
-
-    @property
-    def _root(self) -> str:
-        return self.base_url.partition("/rest")[0]
 
     def __attrs_post_init__(self) -> None:
         for url in (self.base_url, self.auth_url, self.authorize_url):
@@ -95,7 +93,7 @@ class Iop:
 
     def _url(self, call: Call) -> str:
         if not call.is_path:
-            return f"{self._root}/sync"
+            return f"{_addresses.root(self.base_url)}/sync"
         return (self.auth_url if call.api in _TOKEN_APIS else self.base_url) + call.api
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:

@@ -17,8 +17,12 @@ def read_xml(content: bytes) -> tuple[str, Any]:
     """The name of the root element, and its value.
 
     An element with children is a ``dict``, a name that occurs several times in it a ``list``; an
-    element marked ``list="true"`` holds only lists. Everything else is text: XML has no types, so
-    a number, ``true`` and an empty object arrive as ``"1"``, ``"true"`` and ``""``.
+    element marked ``list="true"`` holds only lists, and without children is ``{}``. Any other
+    element is its text. Text between children and all other attributes are dropped.
+
+    XML has no types: a number, ``true`` and an empty object arrive as ``"1"``, ``"true"`` and
+    ``""``; an unmarked list of one is no list; ``null`` is missing; control characters but tab and
+    line ends cannot be written at all.
 
     Raises:
         XmlRefused: see there.

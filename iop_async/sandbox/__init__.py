@@ -5,6 +5,10 @@ made-up data, and fails on demand::
 
     async with serve(Sandbox(profile="lazada", sellers=100)) as url:
         gateway = iop_async.gateways.Iop(url)
+        top = iop_async.gateways.Top(f"{url}/router/rest")
+
+Every profile serves all dialects: IOP at ``/rest`` and ``/sync``, TOP at ``/router/rest``,
+``/router/batch`` and ``/api``, over the same apps, sellers and grants.
 
 It needs the extra ``iop-async[sandbox]``.
 """

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from ..gateways._answers import STRING_TO_SIGN_HEADER
+from ._refusals import Said
 
 JSON: Final = b"application/json;charset=UTF-8"
 HTML: Final = b"text/html;charset=UTF-8"
+
+HEADER_ROOM: Final = 8_000
+"""Bytes of a header that shows a string to sign; HTTP parsers refuse much longer ones."""
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+Write: TypeAlias = Callable[[Mapping[str, Any]], bytes]
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
@@ -25,27 +36,67 @@ _numbers = count(1)
 class Answer:
     """What goes back over the wire.
 
-    ``cut`` ends the connection instead: ``reset`` in the middle of the body, ``drop`` before the
-    first byte.
+    Attributes:
+        cut: ends the connection instead: ``reset`` in the middle of the body, ``drop`` before
+            the first byte.
+        fields, write: what the gateway says, without its wrapper, and how that becomes a body;
+            none of both where the body is nothing that a gateway says.
     """
 
     body: bytes
     status: int = 200
     content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
     cut: str = ""
+    fields: Mapping[str, Any] | None = None
+    write: Write | None = None
+
+    def with_fields(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Answer:
+        """The answer with other fields, where it has any."""
+        if self.fields is None or self.write is None:
+            return self
+        fields = change(self.fields)
+        return evolve(self, body=self.write(fields), fields=fields)
 
 
-def json_answer(body: Any, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    """An answer as the gateways give it: status 200, JSON."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Answer(text.encode("utf-8", "replace"), headers=headers)
+def gateway_answer(
+    fields: Mapping[str, Any], write: Write, *, content_type: bytes = JSON, headers: Headers = ()
+) -> Answer:
+    """An answer as the gateways give it, errors included: status 200."""
+    return Answer(
+        write(fields), content_type=content_type, headers=headers, fields=fields, write=write
+    )
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
 
 
 def html_answer(status: int, title: str, text: str) -> Answer:
     """A page of something in front of the gateway. Both texts are HTML."""
     page = _PAGE.format(title=title, text=text)
     return Answer(page.encode(), status, HTML)
+
+
+def signed_headers(said: Said) -> Headers:
+    """The header that shows what the sandbox signed, where a signature was wrong."""
+    if said.string_to_sign is None:
+        return ()
+    return ((STRING_TO_SIGN_HEADER.encode(), _header_value(said.string_to_sign).encode()),)
+
+
+def _header_value(text: str) -> str:
+    """Percent-encoded UTF-8; of a text that has no room, the beginning and its length."""
+    quoted = quote(text[:HEADER_ROOM], safe="")
+    if len(quoted) <= HEADER_ROOM and len(text) <= HEADER_ROOM:
+        return quoted
+    kept = HEADER_ROOM
+    while len(quoted) > HEADER_ROOM:
+        kept = kept * HEADER_ROOM // (len(quoted) + 1)
+        quoted = quote(text[:kept], safe="")
+    return quoted + quote(f"...[{len(text)} characters in all]", safe="")
 
 
 @frozen

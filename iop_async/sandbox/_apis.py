@@ -22,12 +22,16 @@ class Context:
     Attributes:
         params: business parameters, as text.
         files: what was uploaded.
+        body: a raw body, of a type that holds no parameters.
+        client: address of the caller.
     """
 
     sandbox: Sandbox
     app: SandboxApp
     params: Mapping[str, str]
     files: tuple[Upload, ...] = ()
+    body: bytes = b""
+    client: str | None = None
     _seller: SandboxSeller | None = field(default=None, alias="seller")
 
     @property
@@ -57,8 +61,10 @@ class Api:
         run: gives the payload, or raises :class:`~._refusals.Refusal`.
         needs_token: whether a call must carry a seller's token.
         reads_token: whether a token that a call carries is judged.
+        refreshes: whether its every ``refresh_token`` goes into the ledger.
     """
 
     run: Run
     needs_token: bool = True
     reads_token: bool = True
+    refreshes: bool = False

@@ -11,9 +11,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import _consent, _panel
-from ._dialects import dialect_of
-from ._gateway import serve_call
+from ._endpoints import dialect_of
+from ._gateway import serve_request
+from ._pages import consent, panel
 from ._sandbox import Sandbox
 
 
@@ -36,7 +36,7 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
         if dialect is None:
             await pages(scope, receive, dated)
         else:
-            await serve_call(sandbox, dialect, scope, receive, dated)
+            await serve_request(sandbox, dialect, scope, receive, dated)
 
     return app
 
@@ -53,12 +53,15 @@ def _pages(sandbox: Sandbox) -> ASGIApp:
     return Starlette(
         routes=[
             Route("/", _to_panel),
-            Route("/oauth/authorize", bound(_consent.show), methods=["GET"]),
-            Route("/oauth/authorize", bound(_consent.decide), methods=["POST"]),
-            Route("/_sandbox/", bound(_panel.home)),
             *(
-                Route(f"/_sandbox/{name}", bound(_panel.act), methods=[method])
-                for method, name in _panel.ACTIONS
+                Route(path, bound(page), methods=[method])
+                for path in consent.PATHS
+                for method, page in (("GET", consent.show), ("POST", consent.decide))
+            ),
+            Route("/_sandbox/", bound(panel.home)),
+            *(
+                Route(f"/_sandbox/{name}", bound(panel.act), methods=[method])
+                for method, name in panel.ACTIONS
             ),
         ]
     )

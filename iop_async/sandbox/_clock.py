@@ -23,9 +23,10 @@ class Clock:
     """
 
     def __init__(self, source: Callable[[], datetime] = utc_now) -> None:
-        self._source = source
-        self._origin = self._moment = source()
-        self._speed = 1.0
+        self._source: Callable[[], datetime] = source
+        self._origin: datetime = source()
+        self._moment: datetime = self._origin
+        self._speed: float = 1.0
         self.skew: float = 0.0
 
     def now(self) -> datetime:

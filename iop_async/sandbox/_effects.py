@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve
 
-from ._answers import Answer, html_answer, json_answer
+from ._answers import Answer, html_answer
 from ._faults import Fault
+
+_REMARK = "raw\tcontrol\r\ncharacters"
 
 
 def distort(fault: Fault, answer: Answer) -> Answer:
@@ -27,8 +28,10 @@ def _truncate(_fault: Fault, answer: Answer) -> Answer:
 
 
 def _control_characters(_fault: Fault, answer: Answer) -> Answer:
-    body = answer.body.replace(b"{", b'{"remark":"raw\tcontrol\r\ncharacters \x01",', 1)
-    return evolve(answer, body=body)
+    """As TOP does it at times: tabs and line ends stand in a JSON string as they are."""
+    answer = answer.with_fields(lambda fields: {"remark": _REMARK, **fields})
+    escaped = _REMARK.encode("unicode_escape")
+    return evolve(answer, body=answer.body.replace(escaped, _REMARK.encode(), 1))
 
 
 def _empty(_fault: Fault, answer: Answer) -> Answer:
@@ -36,13 +39,11 @@ def _empty(_fault: Fault, answer: Answer) -> Answer:
 
 
 def _patch(fault: Fault, answer: Answer) -> Answer:
-    body = json.loads(answer.body)
-    wrapped = (value for name, value in body.items() if name.endswith("_response"))
-    level = next(wrapped, body)
-    level |= fault.fields
-    for name in fault.remove:
-        level.pop(name, None)
-    return json_answer(body, answer.headers)
+    def change(fields: Mapping[str, Any]) -> dict[str, Any]:
+        patched = {**fields, **fault.fields}
+        return {name: value for name, value in patched.items() if name not in fault.remove}
+
+    return answer.with_fields(change)
 
 
 def _html(_fault: Fault, _answer: Answer) -> Answer:

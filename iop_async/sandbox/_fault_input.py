@@ -46,6 +46,8 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "code": str,
     "message": _optional(str),
     "type": _optional(str),
+    "sub_code": _optional(str),
+    "sub_message": _optional(str),
     "fields": dict,
     "remove": tuple,
 }

@@ -11,7 +11,7 @@ from typing import Any, Final
 from attrs import Factory, define, field, fields_dict
 
 from ._parties import Subject
-from ._refusals import Refusal, banned
+from ._refusals import Refusal
 
 KINDS: Final[Mapping[str, bool]] = {
     "latency": True,
@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, bool]] = {
 """Every kind, and whether by default it comes after the gateway has done the work."""
 
 _REFUSING = frozenset({"ban", "limit", "error"})
+_EDITING = frozenset({"patch", "control_characters"})
 _ENDLESS = frozenset({"ban", "limit"})
 _numbers = count(1)
 
@@ -49,11 +50,12 @@ class Fault:
     Args:
         kind: ``latency`` (``seconds`` of real time); ``reset`` (the connection dies within the
             answer); ``drop`` (it closes before the first byte); ``truncate``,
-            ``control_characters`` (the JSON is broken); ``empty``; ``patch`` (members of the
-            answer are replaced by ``fields``, those in ``remove`` are left out); ``html`` (a
-            punish page); ``status``; ``ban`` (for ``seconds`` of the sandbox's time from now);
-            ``limit`` (a ban for the rest of ``seconds`` once ``calls`` were made in them);
-            ``error`` (``code``, ``message``, ``type``).
+            ``control_characters`` (raw tabs and line ends in a JSON string, which breaks it);
+            ``empty``; ``patch`` (members of the answer are replaced by ``fields``, those in
+            ``remove`` are left out); ``html`` (a punish page); ``status``; ``ban`` (for
+            ``seconds`` of the sandbox's time from now); ``limit`` (a ban for the rest of
+            ``seconds`` once ``calls`` were made in them); ``error`` (``code``, ``message``,
+            ``type``, ``sub_code``, ``sub_message``).
         api, app, seller: calls that it meets; all of them by default. The narrowest that is given
             says whose limit a ban is.
         times: how many calls it meets: one by default, ``None`` without end, which is the default
@@ -75,6 +77,8 @@ class Fault:
     code: str = ""
     message: str | None = None
     type: str | None = None
+    sub_code: str | None = None
+    sub_message: str | None = None
     fields: Mapping[str, Any] = field(factory=dict)
     remove: tuple[str, ...] = field(default=(), converter=tuple)
     id: int = field(factory=lambda: next(_numbers), init=False)
@@ -97,6 +101,16 @@ class Fault:
     def refuses(self) -> bool:
         """Whether it is an answer of the gateway itself, in the gateway's envelope."""
         return self.kind in _REFUSING
+
+    @property
+    def edits(self) -> bool:
+        """Whether it changes what one answer says, and not how the exchange goes."""
+        return self.kind in _EDITING
+
+    @property
+    def breaks(self) -> bool:
+        """Whether it spoils a whole exchange, be it of one call or of a batch of them."""
+        return not (self.refuses or self.edits or self.kind == "latency")
 
     def meets(self, subject: Subject) -> bool:
         """Whether a call is one of those that the rule is about."""
@@ -125,10 +139,21 @@ class Fault:
 
     def refusal(self, now: datetime) -> Refusal:
         """What the gateway says, for a kind that :attr:`refuses`."""
-        if self.kind == "error":
-            return Refusal(self.code, self.message, type=self.type)
+        is_ban = self.kind != "error"
+        return Refusal(
+            self.code or self._limit_code(),
+            self.message,
+            type=self.type,
+            sub_code=self.sub_code,
+            sub_message=self.sub_message,
+            about="app" if is_ban and self.app is not None else "",
+            seconds=self._left(now) if is_ban else None,
+        )
+
+    def _left(self, now: datetime) -> int:
+        """Seconds that a ban goes on, the last one counted whole."""
         left = (self._until - now).total_seconds() if self._until else self.seconds
-        return banned(self.code or self._limit_code(), max(0, math.ceil(left)))
+        return max(0, math.ceil(left))
 
     def _limit_code(self) -> str:
         if self.api is not None:

@@ -10,11 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from ._answers import Answer, html_answer, make_ids
 from ._delivery import deliver
-from ._dialects import Address, Dialect
+from ._dialect import Dialect
 from ._effects import distort
 from ._faults import Fault
-from ._judge import judge, record, subject_of
-from ._parties import Subject
+from ._judge import Call, judge, record, subject_of
 from ._wire import MAX_QUERY, Disconnected, Incoming, read_request
 
 if TYPE_CHECKING:
@@ -24,10 +23,10 @@ _TOO_LONG = html_answer(414, "414 Request-URI Too Large", "tengine")
 _NO_METHOD = html_answer(405, "405 Not Allowed", "tengine")
 
 
-async def serve_call(
+async def serve_request(
     sandbox: Sandbox, dialect: Dialect, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """One call, from its first byte to its last."""
+    """One request, from its first byte to its last."""
     if scope["method"] not in ("GET", "POST"):
         await deliver(_NO_METHOD, scope, receive, send)
         return
@@ -35,16 +34,27 @@ async def serve_call(
         await deliver(_TOO_LONG, scope, receive, send)
         return
     try:
-        request = await read_request(scope, receive)
+        request = await read_request(scope, receive, json_params=dialect.json_params)
     except Disconnected:
         return
-    address = dialect.address(request)
-    subject = subject_of(sandbox, request, address)
-    struck = sandbox.faults.strike(subject, sandbox.clock.now()) if sandbox.faults.rules else []
-    await _wait(fault for fault in struck if not fault.after)
-    answer = _work(sandbox, dialect, request, address, subject=subject, struck=struck)
-    await _wait(fault for fault in struck if fault.after)
+    calls = [_call(sandbox, dialect, each) for each in (dialect.split or _only)(request)]
+    faults = list({fault.id: fault for call in calls for fault in call.faults}.values())
+    await _wait(fault for fault in faults if not fault.after)
+    answer = _work(sandbox, dialect, request, calls, faults)
+    await _wait(fault for fault in faults if fault.after)
     await deliver(answer, scope, receive, send)
+
+
+def _only(request: Incoming) -> tuple[Incoming]:
+    return (request,)
+
+
+def _call(sandbox: Sandbox, dialect: Dialect, request: Incoming) -> Call:
+    address = dialect.address(request)
+    subject = subject_of(sandbox, dialect, request, address)
+    rules = sandbox.faults
+    struck = rules.strike(subject, sandbox.clock.now()) if rules.rules else ()
+    return Call(request, address, subject, struck)
 
 
 async def _wait(faults: Iterable[Fault]) -> None:
@@ -57,25 +67,16 @@ def _work(
     sandbox: Sandbox,
     dialect: Dialect,
     request: Incoming,
-    address: Address,
-    *,
-    subject: Subject,
-    struck: list[Fault],
+    calls: list[Call],
+    faults: list[Fault],
 ) -> Answer:
     """The answer that reaches the client; the work is done unless a fault came before it."""
-    now = sandbox.clock.now()
-    fault = next((fault for fault in struck if fault.kind != "latency"), None)
-    if fault is None:
-        return judge(sandbox, dialect, request, address, subject=subject)
-    if fault.refuses and not fault.after:
-        refusal = fault.refusal(now)
-        return judge(sandbox, dialect, request, address, subject=subject, imposed=refusal)
+    broken = next((fault for fault in faults if fault.breaks), None)
+    if broken is None:
+        return judge(sandbox, dialect, request, calls)
+    if broken.after:
+        return distort(broken, judge(sandbox, dialect, request, calls))
+    for call in calls:
+        record(sandbox, dialect, call, f"fault:{broken.kind}")
     ids = make_ids(sandbox.clock.wall(), trace=sandbox.profile.trace_id)
-    if fault.after:
-        answer = judge(sandbox, dialect, request, address, subject=subject)
-    else:
-        record(sandbox, request, subject, f"fault:{fault.kind}")
-        answer = dialect.render(address, {}, ids)
-    if fault.refuses:
-        return dialect.render(address, fault.refusal(now), ids)
-    return distort(fault, answer)
+    return distort(broken, dialect.render(dialect.address(request), {}, ids))

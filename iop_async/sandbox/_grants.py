@@ -120,8 +120,12 @@ class Grants:
     def authenticate(self, app: SandboxApp, access_token: str) -> Pair:
         """The pair that an access token belongs to. Raises :class:`Refusal`."""
         pair = self._by_access.get(access_token)
-        if pair is None or pair.app != app.key or self.clock.now() >= pair.access_until:
-            raise Refusal("IllegalAccessToken")
+        if pair is None or pair.app != app.key:
+            raise Refusal("IllegalAccessToken", about="unknown")
+        if not pair.access_live:
+            raise Refusal("IllegalAccessToken", about="revoked")
+        if self.clock.now() >= pair.access_until:
+            raise Refusal("IllegalAccessToken", about="expired")
         return pair
 
     def revoke(self, app: str, seller: str) -> None:
@@ -130,7 +134,7 @@ class Grants:
         for pair in self._by_refresh.values():
             if (pair.app, pair.seller) == (app, seller):
                 pair.refresh_live = False
-                self._end_access(pair)
+                pair.access_live = False
 
     def live(self) -> list[Pair]:
         """The newest pair of every seller and app."""
@@ -159,11 +163,7 @@ class Grants:
         if self.rotation == "single_use":
             pair.refresh_live = False
         if self.old_access_token == _DIES:
-            self._end_access(pair)
-
-    def _end_access(self, pair: Pair) -> None:
-        pair.access_live = False
-        self._by_access.pop(pair.access_token, None)
+            pair.access_live = False
 
     def _issue(self, app: str, seller: str, now: datetime, refresh_until: datetime) -> Pair:
         key = (app, seller)

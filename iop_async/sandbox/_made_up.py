@@ -28,13 +28,12 @@ _CITIES = ("Hong Kong", "Kuala Lumpur", "Karachi", "Madrid", "Bangkok", "HÃ  Ná»
 def order(seller: SandboxSeller, number: int) -> dict[str, Any]:
     """The seller's ``number``-th order, counted from 1."""
     seed = f"{seller.seller_id} order {number}"
-    created = _FIRST_ORDER + timedelta(hours=7 * number, minutes=digits(seed, 2))
     items = list(order_items(seller, number))
     order_id = _first_order_id(seller) + number
     return {
         "order_id": order_id,
         "order_number": order_id,
-        "created_at": created.strftime("%Y-%m-%d %H:%M:%S +0000"),
+        "created_at": created_at(seller, number).strftime("%Y-%m-%d %H:%M:%S +0000"),
         "statuses": [_pick(_STATUSES, seed)],
         "price": f"{sum(item['paid_cents'] for item in items) / 100:.2f}",
         "items_count": len(items),
@@ -42,6 +41,12 @@ def order(seller: SandboxSeller, number: int) -> dict[str, Any]:
         "address_shipping": {"city": _pick(_CITIES, f"{seed} city"), "post_code": "00100"},
         "remarks": "",
     }
+
+
+def created_at(seller: SandboxSeller, number: int) -> datetime:
+    """When the seller's ``number``-th order was placed."""
+    minutes = digits(f"{seller.seller_id} order {number}", 2)
+    return _FIRST_ORDER + timedelta(hours=7 * number, minutes=minutes)
 
 
 def order_items(seller: SandboxSeller, number: int) -> Iterator[dict[str, Any]]:

@@ -36,7 +36,7 @@ class Profile:
 
     Args:
         name: by which it is chosen.
-        shape: writes the token answer.
+        shape: writes the token answer of IOP's endpoints; TOP's are the same everywhere.
         code_form: how an authorization code looks, with ``{key}`` and ``{random}``.
         code_seconds: how long a code lives.
         online, test: lifetimes of an app that is online, or still being tested.
@@ -127,6 +127,17 @@ PROFILES: Final[Mapping[str, Profile]] = {
             countries=("pk", "bd", "lk", "np", "mm"),
         ),
         Profile(name="alibaba", shape=_shapes.alibaba, code_form="3_{key}_{random}"),
+        Profile(
+            name="taobao",
+            shape=_shapes.taobao_global_table,
+            code_form="{random}",
+            online=_days(90, 365),
+            test=_days(1, 30),
+            trace_id=False,
+        ),
     )
 }
-"""By name. Where a market publishes no lifetimes (Miravia, Alibaba.com), they are Lazada's."""
+"""By name. Where a market publishes no lifetimes (Miravia, Alibaba.com), they are Lazada's.
+
+Taobao's depend on the app: a day in a test, then as long as a seller subscribes to the app.
+"""

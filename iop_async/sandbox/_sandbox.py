@@ -33,8 +33,8 @@ class Sandbox:
         sellers: who may authorize: ids, :class:`SandboxSeller` values, or how many; numbered ones
             are called ``1001``, ``1002`` and so on.
         now: the time that the clock runs by.
-        rotation: ``single_use``: a refresh token dies when it is traded, or when its seller
-            authorizes the app again; ``keep``: it stays good up to its horizon.
+        rotation: ``single_use``, as TOP documents it: a refresh token dies when it is traded, or
+            when its seller authorizes the app again; ``keep``: it stays good up to its horizon.
         old_access_token: whether the access token that was traded in ``dies`` at once or ``stays``
             until it expires; it goes with the refresh token by default.
         stage: lifetimes of an app that is ``online``, or still a ``test``.
@@ -117,9 +117,11 @@ class Sandbox:
 
     def token_answer(self, pair: Pair, *, refreshed: bool = False) -> dict[str, Any]:
         """A pair in the shape of the profile."""
-        return self.profile.shape(
-            Issued(pair, self.sellers[pair.seller], self.clock.skew, refreshed)
-        )
+        return self.profile.shape(self.issued(pair, refreshed=refreshed))
+
+    def issued(self, pair: Pair, *, refreshed: bool = False) -> Issued:
+        """A pair and whatever an answer says about it."""
+        return Issued(pair, self.sellers[pair.seller], self.clock.skew, refreshed)
 
     def _parties(self, seller: str, app: str | None) -> tuple[SandboxApp, str]:
         if seller not in self.sellers:

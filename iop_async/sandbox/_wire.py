@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import field, frozen
 from starlette.types import Message, Receive, Scope
 
 from ._multipart import Upload, read_multipart
@@ -37,13 +37,22 @@ class Incoming:
     files: tuple[Upload, ...] = ()
     body: bytes = b""
     client: str | None = None
+    _headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+
+    def header(self, name: bytes) -> bytes:
+        """A header by its name in lower case; empty where it was not sent."""
+        return _header(self._headers, name)
 
 
-async def read_request(scope: Scope, receive: Receive) -> Incoming:
-    """Read a request to its end. Raises :class:`Disconnected`."""
-    params = _pairs(scope["query_string"]) if scope["query_string"] else {}
+async def read_request(scope: Scope, receive: Receive, *, json_params: bool) -> Incoming:
+    """Read a request to its end. Raises :class:`Disconnected`.
+
+    Args:
+        json_params: whether a JSON body holds parameters.
+    """
+    params = pairs(scope["query_string"]) if scope["query_string"] else {}
     client = scope["client"][0] if scope.get("client") else None
-    content_type = _content_type(scope)
+    content_type = _header(scope["headers"], b"content-type")
     kind = content_type.partition(b";")[0].strip().lower()
     files: tuple[Upload, ...] = ()
     body = b""
@@ -52,15 +61,18 @@ async def read_request(scope: Scope, receive: Receive) -> Incoming:
         params |= more
     else:
         body = b"".join([chunk async for chunk in _chunks(receive)])
-        if reader := _READERS.get(kind):
-            params |= reader(body)
+        if kind == b"application/x-www-form-urlencoded":
+            params |= pairs(body)
             body = b""
-    return Incoming(scope["path"], params, files, body, client)
+        elif kind == b"application/json" and json_params:
+            params |= _json(body)
+            body = b""
+    return Incoming(scope["path"], params, files, body, client, scope["headers"])
 
 
-def _content_type(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
+def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
+    for key, value in headers:
+        if key == name:
             return bytes(value)
     return b""
 
@@ -76,7 +88,8 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
         more = message.get("more_body", False)
 
 
-def _pairs(text: bytes) -> dict[str, str]:
+def pairs(text: bytes) -> dict[str, str]:
+    """The parameters in a query or a form, blank ones included."""
     return dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True))
 
 
@@ -102,9 +115,3 @@ def _text(value: Any) -> str:
 def _whole(text: str) -> str:
     """Text without halves of surrogate pairs, which JSON can write and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
-
-
-_READERS: Final[dict[bytes, Callable[[bytes], dict[str, str]]]] = {
-    b"application/x-www-form-urlencoded": _pairs,
-    b"application/json": _json,
-}

@@ -11,11 +11,11 @@ from attrs import Attribute, asdict
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from ._fault_input import fault_of
-from ._grants import Pair, digest
-from ._panel_page import panel_page
-from ._parties import SandboxApp, SandboxSeller
-from ._sandbox import Sandbox
+from .._fault_input import fault_of
+from .._grants import Pair, digest
+from .._parties import SandboxApp, SandboxSeller
+from .._sandbox import Sandbox
+from .panel_page import panel_page
 
 Action: TypeAlias = Callable[[Sandbox, Mapping[str, Any]], Any]
 

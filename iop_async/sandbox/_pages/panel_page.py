@@ -8,9 +8,9 @@ from html import escape
 
 from starlette.responses import Response
 
-from ._faults import KINDS
-from ._html import hidden, page
-from ._sandbox import Sandbox
+from .._faults import KINDS
+from .._sandbox import Sandbox
+from .page import hidden, page
 
 _ROWS = 50
 
@@ -40,6 +40,7 @@ yours{skew}.</p>
 <label>Seconds<input name="seconds" placeholder="1" size="6"></label>
 <label>Status<input name="status" placeholder="503" size="5"></label>
 <label>Code<input name="code" placeholder="of an error" size="12"></label>
+<label>Sub code<input name="sub_code" placeholder="TOP's" size="12"></label>
 <button>Add</button>
 </form>
 <h2>Grants</h2>

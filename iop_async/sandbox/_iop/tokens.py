@@ -1,12 +1,12 @@
-"""The token endpoints."""
+"""IOP's token endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ._apis import Api, Context, Run
-from ._refusals import Refusal
+from .._apis import Api, Context, Run
+from .._refusals import Refusal
 
 
 def _create(context: Context) -> Mapping[str, Any]:
@@ -28,16 +28,14 @@ def _refresh(context: Context) -> Mapping[str, Any]:
     return context.sandbox.token_answer(pair, refreshed=True)
 
 
-def _open(run: Run) -> Api:
-    return Api(run, needs_token=False, reads_token=False)
+def _open(run: Run, *, refreshes: bool = False) -> Api:
+    return Api(run, needs_token=False, reads_token=False, refreshes=refreshes)
 
-
-REFRESH: Final = frozenset({"/auth/token/refresh", "/auth/token/security/refresh"})
-"""Whose every presented token goes into the ledger."""
 
 TOKEN_APIS: Final[Mapping[str, Api]] = {
     "/auth/token/create": _open(_create),
     "/auth/token/createWithOpenId": _open(_create_with_open_id),
     "/auth/token/security/create": _open(_create),
-    **{api: _open(_refresh) for api in sorted(REFRESH)},
+    "/auth/token/refresh": _open(_refresh, refreshes=True),
+    "/auth/token/security/refresh": _open(_refresh, refreshes=True),
 }

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from attrs import asdict
 
-from . import _made_up
-from ._apis import Api, Context
-from ._refusals import Refusal
+from .. import _made_up
+from .._apis import Api, Context
+from .._refusals import Refusal
 
 
 def whole_number(context: Context, name: str, default: int | None, code: str) -> int:
@@ -91,7 +91,7 @@ def _seller(context: Context) -> Mapping[str, Any]:
 
 def _upload_files(context: Context) -> Mapping[str, Any]:
     if not context.files:
-        raise Refusal("MissingParameter", "no file was uploaded", type="ISV")
+        raise Refusal("MissingParameter", "no file was uploaded")
     first = context.files[0]
     url = f"https://img.example.com/{first.sha256[:32]}.jpg"
     return {

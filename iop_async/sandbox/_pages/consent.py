@@ -1,18 +1,22 @@
-"""``/oauth/authorize``: where a seller approves an app, or declines."""
+"""Where a seller approves an app, or declines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ._html import error_page, hidden, page
-from ._parties import SandboxApp, SandboxSeller
-from ._sandbox import Sandbox
+from .._parties import SandboxApp, SandboxSeller
+from .._sandbox import Sandbox
+from .page import error_page, hidden, page
+
+PATHS: Final = ("/oauth/authorize", "/authorize")
+"""IOP's and TOP's."""
 
 _FEW = 8
 

@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from typing import Final
-from urllib.parse import quote
 
-from ..signers import HMAC_MD5, HMAC_SHA256, string_to_sign
-from ._parties import SandboxApp
-from ._refusals import Refusal, missing
+from ...signers import HMAC_MD5, HMAC_SHA256, string_to_sign
+from .._parties import SandboxApp
+from .._refusals import Refusal, missing
 
 WINDOW: Final = timedelta(seconds=7200)
 """How far a timestamp may be off."""
-
-HEADER_ROOM: Final = 8_000
-"""Bytes of a header that shows a string to sign; HTTP parsers refuse much longer ones."""
 
 _SIGNERS: Final = {signer.sign_method: signer for signer in (HMAC_SHA256, HMAC_MD5)}
 _REQUIRED = ("app_key", "timestamp", "sign_method", "sign")
@@ -69,15 +65,3 @@ def _moment(timestamp: str) -> datetime | None:
     except ValueError:
         pass
     return None
-
-
-def header_value(text: str) -> str:
-    """Percent-encoded UTF-8; of a text that has no room, the beginning and its length."""
-    quoted = quote(text[:HEADER_ROOM], safe="")
-    if len(quoted) <= HEADER_ROOM and len(text) <= HEADER_ROOM:
-        return quoted
-    kept = HEADER_ROOM
-    while len(quoted) > HEADER_ROOM:
-        kept = kept * HEADER_ROOM // (len(quoted) + 1)
-        quoted = quote(text[:kept], safe="")
-    return quoted + quote(f"...[{len(text)} characters in all]", safe="")

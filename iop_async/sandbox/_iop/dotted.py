@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from . import _made_up
-from ._apis import Api, Context
-from ._business import echo, page_of, whole_number
+from .. import _made_up
+from .._apis import Api, Context
+from .business import echo, page_of, whole_number
 
 
 def _solution_orders(context: Context) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""The IOP family: TaoWorld, AliExpress, Lazada, Miravia, Daraz, Alibaba.com."""

@@ -1,0 +1,1 @@
+"""What people see: the consent page of a seller, and the panel that moves the sandbox."""
