@@ -17,6 +17,8 @@ class Board:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        # Where somebody watches, a line that is wrapped softly would confuse the live table.
+        console.soft_wrap = not console.is_terminal
         self._states: dict[str, str] = {}
         self._calls: Counter[str] = Counter()
         self._checks: list[tuple[bool, str]] = []

@@ -37,7 +37,7 @@ _CALLBACK = "https://shop-tool.example/callback"
 
 async def demonstrate(sellers: int, calls: int) -> bool:
     """Run the demonstration with so many sellers and calls for each; whether all of it held."""
-    with Board(Console(soft_wrap=True)) as board:
+    with Board(Console()) as board:
         async with _local_gateway(sellers) as urls:
             gateway = Iop(urls["gateway"])
             board.say(f"a local gateway listens at {urls['gateway']}")
