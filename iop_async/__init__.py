@@ -5,6 +5,9 @@ A :class:`Client` calls a gateway (:mod:`~iop_async.gateways`) for an :class:`Ap
 :mod:`~iop_async.oauth` sends sellers to the consent page and reads what comes back.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import gateways, oauth, protocols, signers
 from ._client import Client
 from ._exceptions import (
@@ -14,9 +17,14 @@ from ._exceptions import (
     IopError,
     PermissionDenied,
     ProtocolError,
+    ReauthorizationRequired,
+    RefreshAmbiguous,
     ServiceError,
     SignatureError,
+    StaleRecord,
+    StoreError,
     Throttled,
+    TokenError,
     TransportError,
     TransportTimeout,
 )
@@ -31,9 +39,16 @@ from ._models import (
     Seller,
     Token,
 )
+from ._refresh import Freshness, RefreshPolicy
 from ._transport import HttpxTransport, Timeouts
 from .endpoints import auth, top
-from .protocols import BatchGateway, Caller, Gateway, Signer, Transport
+from .protocols import BatchGateway, Caller, Gateway, Signer, TokenStore, Transport
+
+if TYPE_CHECKING:
+    from . import stores, tokens
+    from .tokens import TokenManager
+
+    __version__: str
 
 __all__ = [
     "ApiError",
@@ -46,6 +61,7 @@ __all__ = [
     "ClockError",
     "Failure",
     "File",
+    "Freshness",
     "Gateway",
     "HttpRequest",
     "HttpResponse",
@@ -53,14 +69,22 @@ __all__ = [
     "IopError",
     "PermissionDenied",
     "ProtocolError",
+    "ReauthorizationRequired",
+    "RefreshAmbiguous",
+    "RefreshPolicy",
     "Reply",
     "Seller",
     "ServiceError",
     "SignatureError",
     "Signer",
+    "StaleRecord",
+    "StoreError",
     "Throttled",
     "Timeouts",
     "Token",
+    "TokenError",
+    "TokenManager",
+    "TokenStore",
     "Transport",
     "TransportError",
     "TransportTimeout",
@@ -70,14 +94,19 @@ __all__ = [
     "oauth",
     "protocols",
     "signers",
+    "stores",
+    "tokens",
     "top",
 ]
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> Any:
+    """What is costly to import is imported where it is used first."""
+    if name in ("stores", "tokens"):
+        return import_module(f".{name}", __name__)
+    if name == "TokenManager":
+        return import_module(".tokens", __name__).TokenManager
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version("iop-async")
+        return import_module("importlib.metadata").version("iop-async")
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Protocol
 
 import anyio
 
 from ._incoming import Incoming
 from ._outgoing import Outgoing
-from ._streams import Upload
+from ._streams import CLOSE_WITHIN, Upload
 
-CLOSE_WITHIN: Final = 2.0
+
+class AsyncClient(Protocol):
+    """The class of this name in httpx, or in a fork of it."""
+
+    async def send(self, request: Any, *, stream: bool, auth: None, follow_redirects: bool) -> Any:
+        """As in httpx."""
+        ...
 
 
 class ClientRoute:
@@ -23,7 +29,7 @@ class ClientRoute:
     and headers into what was signed.
     """
 
-    def __init__(self, client: Any, timeouts: Mapping[str, float | None]) -> None:
+    def __init__(self, client: AsyncClient, timeouts: Mapping[str, float | None]) -> None:
         self._client = client
         self._library: Any = _library_of(client)
         self._url_class: Any = type("MaskedURL", (_MaskedURL, self._library.URL), {})

@@ -95,8 +95,9 @@ class Client(CallerMixin):
         self.gateway = gateway
         self._transport = HttpxTransport() if transport is None else transport
         self._owns_transport = transport is None
-        self._now = now
+        self.now = now
         self._entered = False
+        self._closed = False
 
     def as_seller(self, token: Token | str) -> Caller:
         """A caller that acts for the seller who granted ``token`` (or that access token)."""
@@ -107,7 +108,7 @@ class Client(CallerMixin):
         return _SellerCaller(self, access_token)
 
     async def _run(self, call: Call) -> Reply:
-        now = self._now()
+        now = self.now()
         request = self.gateway.encode(self.app, call, now=now)
         response = await self._transport.send(request)
         return evolve(self.gateway.decode(call, response), sent_at=now)
@@ -136,7 +137,7 @@ class Client(CallerMixin):
             raise ValueError(msg)
         waiting = list(calls)
         chunks = [waiting[start : start + size] for start in range(0, len(waiting), size)]
-        now = self._now()
+        now = self.now()
         requests = [self.gateway.encode_batch(self.app, chunk, now=now) for chunk in chunks]
         outcomes: list[Reply | IopError] = []
         failures = []
@@ -152,15 +153,19 @@ class Client(CallerMixin):
         return [evolve(each, sent_at=now) if isinstance(each, Reply) else each for each in outcomes]
 
     async def aclose(self) -> None:
-        """Close the connections that the client opened."""
+        """Close the connections that the client opened. It may be entered again later."""
+        self._entered, self._closed = False, True
         if self._owns_transport:
             await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         if self._entered:
-            msg = "this client was entered before; make a new one"
+            msg = "this client is entered already; share the one object, or make another"
             raise RuntimeError(msg)
         self._entered = True
+        if self._closed and self._owns_transport:
+            self._transport = HttpxTransport()
+        self._closed = False
         return self
 
     async def __aexit__(

@@ -33,6 +33,7 @@ class Rule:
     error: type[ApiError]
     advice: str
     may_have_been_applied: bool = False
+    access_token_rejected: bool = False
 
 
 Codes: TypeAlias = Mapping[str, Rule]
@@ -49,6 +50,7 @@ def _codes(*rows: tuple[str, Rule]) -> Codes:
 _WAIT = "Slow down: calls made during a ban only lengthen it"
 _LATER = "The platform's side failed: try again later"
 _REAUTHORIZE = "Ask the seller to authorize the app again"
+_REJECTED = "Refresh the access token once; if it is refused again, authorize again"
 _ASK = "Only the platform's console or support can change this"
 
 IOP: Final = _codes(
@@ -68,7 +70,7 @@ IOP: Final = _codes(
     ),
     (
         "IllegalAccessToken|InvalidAccessToken",
-        Rule(AuthError, "Refresh the access token once; if it is refused again, authorize again"),
+        Rule(AuthError, _REJECTED, access_token_rejected=True),
     ),
     (
         "IllegalRefreshToken",
@@ -122,7 +124,6 @@ IOP: Final = _codes(
 
 _FIX = "Correct the call: the same one will fail again"
 _FIX_SUB = "Correct what the sub code names: the same call will fail again"
-_SESSION = "Refresh the session once, if this app may; if it is refused again, authorize again"
 
 TOP: Final = _codes(
     ("1|44|isp", Rule(ServiceError, _LATER, may_have_been_applied=True)),
@@ -151,9 +152,12 @@ TOP: Final = _codes(
     ),
     ("30|31", Rule(ClockError, "Set this machine's clock: TOP tolerates 10 minutes, in GMT+8")),
     ("26", Rule(AuthError, "This API needs a seller: call it with as_seller(token)")),
-    ("27", Rule(AuthError, _SESSION)),
+    ("27", Rule(AuthError, _REJECTED, access_token_rejected=True)),
     ("53", Rule(AuthError, f"The session's security level is too low. {_REAUTHORIZE}")),
-    ("invalid-sessionkey|session-expired|session-not-exist", Rule(AuthError, _SESSION)),
+    (
+        "invalid-sessionkey|session-expired|session-not-exist",
+        Rule(AuthError, _REJECTED, access_token_rejected=True),
+    ),
     ("4|5|6|7|8|isp.call-limited", Rule(Throttled, _WAIT)),
     ("accesscontrol.limited-by-api-access-count", Rule(Throttled, _WAIT)),
     ("accesscontrol.limited-by-app-api-access-count", Rule(Throttled, _WAIT)),
@@ -223,4 +227,6 @@ def api_error(
         retry_after=retry_after,
     )
     error.may_have_been_applied = rule.may_have_been_applied
+    if isinstance(error, AuthError):
+        error.access_token_rejected = rule.access_token_rejected
     return error

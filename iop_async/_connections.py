@@ -19,7 +19,8 @@ from anyio.lowlevel import current_token
 
 from ._incoming import Incoming
 from ._outgoing import Outgoing
-from ._sockets import CLOSE_WITHIN, Sockets
+from ._sockets import Sockets
+from ._streams import CLOSE_WITHIN
 
 KEEPALIVE: Final = 20.0
 """Seconds that an idle connection is kept."""
@@ -95,6 +96,17 @@ class Connection(httpcore.AsyncHTTPConnection):
             ssl_context=tls() if self.origin.scheme == b"https" else None,
             network_backend=_SOCKETS,
         )
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the last answer came whole, and nothing after it.
+
+        What came after it would be taken for the answer to the next request, which may be that of
+        another seller. httpcore does not look, and has no public way to.
+        """
+        state = getattr(getattr(self, "_connection", None), "_h11_state", None)
+        has_more = state is not None and state.trailing_data[0]
+        return self.is_available() and not has_more
 
 
 class ConnectionPool:
@@ -190,7 +202,7 @@ class ConnectionPool:
     async def release(self, connection: Connection) -> None:
         """Take a connection back: keep it where it can be used again, else close it."""
         try:
-            if connection.is_available() and not self._closed:
+            if connection.is_reusable and not self._closed:
                 connection.expires_at = monotonic() + KEEPALIVE
                 self._idle[connection.base].append(connection)
             else:

@@ -4,13 +4,18 @@
     ├── TransportError            no complete answer came back
     │   └── TransportTimeout      ... within the time allowed
     ├── ProtocolError             an answer came back that is no envelope
-    └── ApiError                  the gateway answered with an error code
-        ├── AuthError             code, access token or refresh token is not (or no longer) good
-        ├── SignatureError        what was signed is not what the gateway signed
-        ├── ClockError            the timestamp is outside the gateway's window
-        ├── Throttled             a rate limit; ``retry_after`` says how long it lasts
-        ├── ServiceError          the platform or its backend failed; the same call may work later
-        └── PermissionDenied      this app, address or seller may not do that
+    ├── ApiError                  the gateway answered with an error code
+    │   ├── AuthError             code, access token or refresh token is not (or no longer) good
+    │   ├── SignatureError        what was signed is not what the gateway signed
+    │   ├── ClockError            the timestamp is outside the gateway's window
+    │   ├── Throttled             a rate limit; ``retry_after`` says how long it lasts
+    │   ├── ServiceError          the platform or its backend failed; the same call may work later
+    │   └── PermissionDenied      this app, address or seller may not do that
+    └── TokenError                there is no token to serve, or none can be kept
+        ├── ReauthorizationRequired   only the seller can give another
+        ├── RefreshAmbiguous      whether the refresh token was spent is not known
+        └── StoreError            the store failed
+            └── StaleRecord       somebody else wrote the record in the meantime
 
 Bad input (a float parameter, a missing file, a plain-http public host) is a ``TypeError``,
 ``ValueError`` or ``OSError`` raised before anything is sent.
@@ -122,7 +127,14 @@ class ApiError(IopError):
 
 
 class AuthError(ApiError):
-    """An authorization code, access token or refresh token was refused."""
+    """An authorization code, access token or refresh token was refused.
+
+    Attributes:
+        access_token_rejected: it was the access token, so the call was not applied and may be
+            made again with a newer one.
+    """
+
+    access_token_rejected: bool = False
 
 
 class SignatureError(ApiError):
@@ -155,3 +167,54 @@ class ServiceError(ApiError):
 
 class PermissionDenied(ApiError):
     """The app, its address or the seller lacks a permission; only a person can change that."""
+
+
+class TokenError(IopError):
+    """There is no token to serve, or none can be kept."""
+
+
+class ReauthorizationRequired(TokenError):
+    """No token can be served until the seller authorizes the app again.
+
+    Attributes:
+        seller_id: the seller that was asked for.
+        reason: why, in words.
+    """
+
+    def __init__(self, seller_id: str, reason: str = "") -> None:
+        super().__init__(seller_id, reason)
+        self.seller_id = seller_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"seller {self.seller_id} must authorize the app again: {self.reason}"
+
+
+class RefreshAmbiguous(TokenError):
+    """A refresh token was presented and its answer lost: it may be spent.
+
+    Attributes:
+        seller_id: the seller that was asked for.
+    """
+
+    may_have_been_applied = True
+
+    def __init__(self, seller_id: str, reason: str = "") -> None:
+        super().__init__(seller_id, reason)
+        self.seller_id = seller_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the refresh of seller {self.seller_id} may or may not have happened: {self.reason}"
+
+
+class StoreError(TokenError):
+    """The store failed. What it should have kept is kept elsewhere, if it is a token pair."""
+
+    retryable = True
+
+
+class StaleRecord(StoreError):
+    """The stored record is newer than the one that was to be replaced, or gone."""
+
+    retryable = False

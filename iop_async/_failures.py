@@ -7,7 +7,6 @@ and a client of any of them can be given to :class:`HttpxTransport` without impo
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -99,12 +98,13 @@ def _reason(exc: BaseException) -> str:
     """What the system said, from the deepest error that has something to say."""
     reason = ""
     for error in _chain(exc):
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"certificate verify failed: {error.verify_message}"
+        verify_message = getattr(error, "verify_message", "")  # of an ssl.SSLCertVerificationError
+        if verify_message:
+            return f"certificate verify failed: {verify_message}"
         if isinstance(error, OSError) and error.strerror:
             # asyncio puts words of its own in the place of the system's
-            is_plain = error.errno and type(error).__module__ == "builtins"
-            reason = os.strerror(error.errno) if is_plain else error.strerror
+            is_plain = type(error).__module__ == "builtins"
+            reason = os.strerror(error.errno) if error.errno and is_plain else error.strerror
         elif type(error).__name__.endswith(("ProtocolError", "ProxyError")):
             reason = reason or _public_part(error)
         elif isinstance(error, UploadBroken):

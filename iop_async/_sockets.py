@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from ssl import SSLContext
+from ssl import SSLContext, SSLError, SSLObject, SSLWantReadError
 from typing import Any, Final
 
 import anyio
@@ -18,10 +18,10 @@ import httpcore
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
+from ._streams import CLOSE_WITHIN
+
 COALESCE: Final = 64 * 1024
 """Bytes of a request that wait for the rest of it."""
-
-CLOSE_WITHIN: Final = 2.0
 
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
@@ -58,6 +58,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: SocketStream) -> None:
         self._stream: ByteStream = stream
         self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no SQL here
+        self._tls: SSLObject | None = None
         self._unsent = b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -93,7 +94,7 @@ class _Stream(httpcore.AsyncNetworkStream):
                 _failing_as(httpcore.ConnectTimeout, httpcore.ConnectError),
                 anyio.fail_after(timeout),
             ):
-                self._stream = await TLSStream.wrap(
+                stream = await TLSStream.wrap(
                     self._stream,
                     ssl_context=ssl_context,
                     hostname=server_hostname,
@@ -103,6 +104,8 @@ class _Stream(httpcore.AsyncNetworkStream):
             with anyio.move_on_after(CLOSE_WITHIN, shield=True):
                 await self.aclose()
             raise
+        self._stream = stream
+        self._tls = stream.extra(TLSAttribute.ssl_object)  # noqa: S610
         return self
 
     async def aclose(self) -> None:
@@ -110,14 +113,13 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return _is_readable(self._socket.fileno())
-        if info == "ssl_object":
-            return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610
-        return None
+            return _is_readable(self._socket.fileno()) or (
+                self._tls is not None and _holds_more(self._tls)
+            )
+        return self._tls if info == "ssl_object" else None
 
 
 def _is_readable(fd: int) -> bool:
-    """Whether something is there to read: on an idle connection, that can only be its end."""
     if fd < 0:
         return True
     if not hasattr(select, "poll"):  # Windows
@@ -125,3 +127,14 @@ def _is_readable(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _holds_more(tls: SSLObject) -> bool:
+    """Whether something came with the last answer that is not part of it."""
+    try:
+        tls.read(1)
+    except SSLWantReadError:
+        return False
+    except SSLError:
+        return True
+    return True

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -16,6 +17,9 @@ from ._models import Body, FileContent
 
 CHUNK: Final = 256 * 1024
 """Bytes that are read and sent at a time; the write timeout is for one of these."""
+
+CLOSE_WITHIN: Final = 2.0
+"""Seconds that a closing which nothing can interrupt may take."""
 
 
 class UploadBroken(Exception):
@@ -76,7 +80,9 @@ class Upload:
         if self._in_memory:
             chunk = next(self._chunks, None)
         else:
-            chunk = await to_thread.run_sync(next, self._chunks, None)
+            # Only what is no plain file can keep a read waiting: then the thread is left behind.
+            may_hang = self.length is None
+            chunk = await to_thread.run_sync(next, self._chunks, None, abandon_on_cancel=may_hang)
         if chunk is None:
             raise StopAsyncIteration
         return chunk
@@ -89,8 +95,9 @@ class Upload:
                 continue
             if piece.owned:
                 piece.content.close()
-            elif piece.start is not None and not piece.content.closed:
-                piece.content.seek(piece.start)
+            elif piece.start is not None:
+                with suppress(OSError, ValueError):  # it may be closed by now
+                    piece.content.seek(piece.start)
 
 
 @define(eq=False)
@@ -111,7 +118,7 @@ def _piece(content: FileContent) -> _Piece:
         msg = "the file is open in text mode; open it with mode 'rb'"
         raise TypeError(msg)
     name = f"the file {getattr(content, 'name', '')!r}"
-    if not content.seekable():
+    if not (hasattr(content, "seekable") and content.seekable()):
         return _Piece(content, None, name)
     start = content.tell()
     end = content.seek(0, io.SEEK_END)
@@ -121,13 +128,16 @@ def _piece(content: FileContent) -> _Piece:
 
 def _open_path(path: Path) -> _Piece:
     try:
-        file = path.open("rb")
+        file = path.open("rb", buffering=0)
     except OSError as error:
         words = f"{error.strerror}; nothing was sent"
         raise OSError(error.errno, words, str(path)) from None
     status = os.fstat(file.fileno())
-    size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return _Piece(file, size, f"the file {str(path)!r}", owned=True)
+    name = f"the file {str(path)!r}"
+    if stat.S_ISREG(status.st_mode):
+        return _Piece(io.BufferedReader(file), status.st_size, name, owned=True)
+    # No buffer here: its lock would make closing wait for a read that waits for ever.
+    return _Piece(file, None, name, owned=True)
 
 
 def _chunks(pieces: Iterable[_Piece]) -> Iterator[bytes]:

@@ -14,15 +14,14 @@ from ._failures import forget_frames, translate
 from ._incoming import Incoming
 from ._models import HttpRequest, HttpResponse
 from ._outgoing import Outgoing, prepare
-from ._streams import CHUNK, Upload
+from ._streams import CHUNK, CLOSE_WITHIN, Upload
 
 if TYPE_CHECKING:
     import ssl
 
-    import httpx
+    from ._borrowed import AsyncClient
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
-CLOSE_WITHIN: Final = 2.0
 
 
 def _seconds(default: float) -> Any:
@@ -37,7 +36,7 @@ class Timeouts:
     Attributes:
         connect: until a new connection stands; once for TCP and once for TLS.
         read: until the answer begins, and between any two pieces of it.
-        write: for each piece of the request (256 KiB).
+        write: for each piece (256 KiB) of a large request.
         pool: waiting for a connection while all are in use.
         total: for everything, from waiting for a connection to the last byte of the answer.
     """
@@ -76,12 +75,13 @@ class HttpxTransport:
     set. The text of a URL goes into logs and traces, so its query is masked in it: the transport
     of a client takes the target from ``request.url.raw_path``, as those of httpx do.
 
-    Constructing does no I/O. Use it as ``async with HttpxTransport()``, or call :meth:`aclose`.
+    Constructing does no I/O. Use it as ``async with HttpxTransport()``, or call :meth:`aclose`. It
+    serves one event loop at a time, asyncio's or trio's.
     """
 
     def __init__(
         self,
-        client: httpx.AsyncClient | None = None,
+        client: AsyncClient | None = None,
         *,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         max_connections: int = 100,
@@ -98,8 +98,8 @@ class HttpxTransport:
         self._drained: anyio.Event | None = None
         self._closed = False
 
-    def _choose_route(self, client: httpx.AsyncClient | None, max_connections: int) -> _Route:
-        # Imported here because httpcore takes as long to import as all the rest.
+    def _choose_route(self, client: AsyncClient | None, max_connections: int) -> _Route:
+        # Imported here because httpcore takes almost as long to import as all the rest.
         if client is None:
             from ._connections import PoolRoute
 
@@ -114,7 +114,8 @@ class HttpxTransport:
         """One exchange. A redirect is an answer like any other.
 
         Raises:
-            OSError: a file cannot be opened; nothing was sent.
+            OSError, TypeError, ValueError: a file cannot be opened or is open in text mode, the URL
+                is none; nothing was sent.
             TransportError: no complete answer came back.
             ProtocolError: the answer is too large, or its compression is broken.
             RuntimeError: the transport is closed.

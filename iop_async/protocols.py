@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from ._exceptions import IopError
 from ._models import App, Call, File, FileContent, HttpMethod, HttpRequest, HttpResponse, Reply
+from ._records import Record
 
 
 @runtime_checkable
@@ -87,4 +88,70 @@ class Caller(Protocol):
 
         Raises ``TypeError``, ``ValueError`` or ``OSError`` on bad input, ``IopError`` after that.
         """
+        ...
+
+
+@runtime_checkable
+class TokenStore(Protocol):
+    """Keeps records durably, finds the ones that are due, and lends each to one holder at a time.
+
+    A method returns when what it did is durable. Every failure is a ``StoreError``. Times are
+    aware UTC; leases run by the store's own clock, so that the clocks of several hosts may differ.
+    """
+
+    async def get(self, scope: str, seller: str) -> Record | None:
+        """The record that ``seller`` finds."""
+        ...
+
+    async def put(self, record: Record, *, release: str | None = None) -> Record:
+        """Write a record if the one filed under its seller has its revision (0: there is none).
+
+        Its sellers find it from now on, whichever record they found before: that one loses them,
+        which counts as a write; it is filed under the next of its sellers where it loses its own,
+        and is gone with the last. Returns the record with its new revision; ends the lease of the
+        holder named by ``release``. Raises ``StaleRecord`` where the stored one is newer or gone.
+
+        Repeating a write that was already made, body and all, is no error and does not count. So
+        writers that must not be taken for each other put something of their own into the body.
+        """
+        ...
+
+    async def remove(self, scope: str, seller: str) -> bool:
+        """Forget the record that ``seller`` finds; whether there was one.
+
+        One that is put in its place later gets a higher revision than it ever had, so that who
+        still holds it cannot overwrite its successor.
+        """
+        ...
+
+    async def claim(
+        self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
+    ) -> list[Record]:
+        """Lease records that are due and leased to nobody, those that die first first.
+
+        Those that do not die by themselves go last.
+        """
+        ...
+
+    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
+        """Lease a record, or lengthen one's own lease; 0 seconds give it back.
+
+        ``None`` where another holder has it, or where there is no such record.
+        """
+        ...
+
+    async def next_due(self, scope: str) -> datetime | None:
+        """When :meth:`claim` will find something next: when it is due and its lease has ended.
+
+        Leases end by the store's clock. By a clock that is ahead of it, claiming at that time may
+        find nothing yet.
+        """
+        ...
+
+    def records(self, scope: str) -> AsyncIterator[Record]:
+        """All records of a scope, in no order; a record written meanwhile may be old or new."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what the store opened itself. Closing again does nothing."""
         ...

@@ -1,5 +1,7 @@
 """A local gateway for every test that wants one."""
 
+import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +9,23 @@ import pytest
 import iop_async as iop
 from iop_async.sandbox import Sandbox, SandboxApp, running
 
+SECRETS = re.compile(r"helloworld|5000(?:0601|1600)\w{20}")
+"""The app's secret, and the tokens that the sandbox hands out."""
+
 APP = iop.App("123456", "helloworld")
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """Not by this library, and not by those it uses."""
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, logger="iop_async")
+    yield
+    by_hand = "httpx" if request.path.parent.name == "sandbox" else ""
+    for record in caplog.get_records("call"):
+        assert record.name == by_hand or not SECRETS.search(record.getMessage()), record.name
 
 
 @pytest.fixture

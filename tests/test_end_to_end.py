@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import traceback
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +12,7 @@ import attrs
 import httpx
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -249,6 +250,7 @@ JSON = st.recursive(
 )
 def test_whatever_the_client_encodes_the_gateway_verifies(app, params, method, upload):
     """Any Unicode, empty, nested; GET, POST and multipart; in one process, without sockets."""
+    assume(not upload or not any(re.search('["\r\n]|%', name) for name in params))
     gateway = iop.gateways.Iop("http://127.0.0.1")
     inside = create_app(Sandbox(apps=[SandboxApp(app.key, app.secret)]))
 

@@ -197,6 +197,16 @@ def test_files_make_a_multipart_post_and_are_not_signed():
     assert 'filename="a%22b%0D%0A.txt"' in text
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\r\nb", "a%0db", "a%22b"])
+def test_a_name_that_an_upload_cannot_hold_is_refused(name):
+    """A reader would take it for another, and the signature would not fit."""
+    with pytest.raises(ValueError, match="cannot name a part of an upload"):
+        encode("/upload", {name: "1"}, files={"f": b""})
+    with pytest.raises(ValueError, match="cannot name a part of an upload"):
+        encode("/upload", files={name: b""})
+    assert sent({name: "1"}) == {name: "1"}
+
+
 def test_any_signer_of_the_right_shape_replaces_ours():
     """A key that lives in a vault, say."""
 

@@ -134,7 +134,7 @@ async def test_a_client_is_entered_once_and_leaves_a_given_transport_open():
 
     client = iop.Client(iop.App("k", "s"), iop.gateways.ALIBABA, transport=Mine())
     async with client:
-        with pytest.raises(RuntimeError, match="entered before"):
+        with pytest.raises(RuntimeError, match="entered already"):
             await client.__aenter__()
     assert closed == []
 

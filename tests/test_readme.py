@@ -15,12 +15,14 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys):
+async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys, tmp_path):
     """Every block, in order, in one namespace, with the sandbox in TaoWorld's place."""
     assert len(BLOCKS) >= 8
     app = iop.App("12345678", "helloworld")
     monkeypatch.setenv("IOP_APP_SECRET", app.secret)
-    with running(Sandbox(apps=[SandboxApp(app.key, app.secret)])) as url:
+    monkeypatch.chdir(tmp_path)
+    sandbox = Sandbox(apps=[SandboxApp(app.key, app.secret)], old_access_token="stays")
+    with running(sandbox) as url:
         gateway = iop.gateways.Iop(url)
         monkeypatch.setattr(iop.gateways, "TAOBAO_GLOBAL", gateway)
         monkeypatch.setattr(iop.gateways, "TAOBAO", iop.gateways.Top(f"{url}/router/rest"))
@@ -33,6 +35,7 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys)
             "session": {"state": "s"},
             "request_url": approval.headers["location"],
             "read_from_vault": lambda _: app.secret,
+            "code": sandbox.authorize("1001"),
         }
         for block in BLOCKS:
             code = compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -13,6 +13,7 @@ MAX_QUERY: Final = 2_000
 """Longest query sent with GET; a gateway answers 414 somewhere above it."""
 
 _FORM = {"content-type": "application/x-www-form-urlencoded;charset=utf-8"}
+_unclear = re.compile(r'["\r\n]|%22|%0[AD]', re.IGNORECASE).search
 _is_safe = re.compile(r"[\w.-]*", re.ASCII).fullmatch
 
 
@@ -37,15 +38,25 @@ def require_disjoint(system: Mapping[str, str], params: Mapping[str, str]) -> No
 def multipart(
     params: Mapping[str, str], files: Mapping[str, File], boundary: str
 ) -> tuple[FileContent, ...]:
-    """The pieces of a ``multipart/form-data`` body, files unread."""
+    """The pieces of a ``multipart/form-data`` body, files unread.
+
+    Raises:
+        ValueError: a name that such a body cannot hold, or that a reader would take for another.
+    """
+    for name in (*params, *files):
+        if _unclear(name):
+            msg = (
+                f"{name!r} cannot name a part of an upload: it has a quote, a line end or its code"
+            )
+            raise ValueError(msg)
     pieces: list[FileContent] = []
     text = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in params.items()
     ]
     for name, file in files.items():
         text.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"; '
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; '
             f'filename="{_quoted(file.filename)}"\r\n'
             f"Content-Type: {_quoted(file.content_type)}\r\n\r\n"
         )

@@ -1,0 +1,214 @@
+"""A batch refresh against its ideal, over many sellers; and how narrow the window of loss is.
+
+100,000 sellers lie in SQLite, 1,000 of them are due. The ideal is what the gateway's latency alone
+would take: latency x count / in flight. Every pair is durable before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import iop_async as iop
+from iop_async._records import Record
+from iop_async.stores import SQLiteStore
+from iop_async.tokens._grants import Grant, to_record
+
+APP = iop.App("12345678", "helloworld")
+SCOPE = "benchmark"
+
+
+class Gateway(asyncio.Protocol):
+    """Answers every request with a new pair, after a while; parses no more than it must."""
+
+    latency = 0.02
+    numbers = count()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.unread = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.unread += data
+        head, found, body = self.unread.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        if found and len(body) >= int(length or 0):
+            self.unread = b""
+            asyncio.get_running_loop().call_later(self.latency, self.answer)
+
+    def answer(self) -> None:
+        number = next(self.numbers)
+        content = json.dumps(
+            {
+                "code": "0",
+                "access_token": f"50000601{number:048}",
+                "refresh_token": f"50001600{number:048}",
+                "expires_in": 2592000,
+                "refresh_expires_in": 15552000,
+                "account_platform": "seller_center",
+                "request_id": "0ba2887315178178017221014",
+            }
+        ).encode()
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+        )
+
+    @classmethod
+    async def serve(cls) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(cls, "127.0.0.1", 0, backlog=1000)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await server.serve_forever()
+
+
+def record(number: int, *, due: bool) -> Record:
+    now = datetime.now(UTC)
+    token = iop.Token(
+        access_token=f"50000600{number:048}",
+        refresh_token=f"50001600{number:048}",
+        issued_at=now - timedelta(days=30 if due else 1),
+        expires_at=now + timedelta(minutes=10 if due else 29 * 1440),
+        refresh_expires_at=now + timedelta(days=150),
+        sellers=(iop.Seller("sg", str(number), str(number), f"SG{number}"),),
+    )
+    grant = Grant(scope=SCOPE, seller=str(number), sellers=(str(number),), token=token)
+    return to_record(grant, due_at=now if due else now + timedelta(days=28))
+
+
+async def fill(path: Path, sellers: int, due: int) -> None:
+    store = SQLiteStore(path)
+    numbers = iter(range(sellers))
+
+    async def write() -> None:
+        for number in numbers:
+            await store.put(record(number, due=number < due))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(1000):
+            tasks.create_task(write())
+    await store.aclose()
+
+
+class Timed:
+    """A store and a transport that note when an answer came, and when its pair was durable."""
+
+    def __init__(self, store: SQLiteStore, transport: iop.HttpxTransport) -> None:
+        self.store, self.transport, self.path = store, transport, store.path
+        self.answered: dict[asyncio.Task[Any] | None, float] = {}
+        self.windows: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def put(self, record: Record, *, release: str | None = None) -> Record:
+        stored = await self.store.put(record, release=release)
+        since = self.answered.pop(asyncio.current_task(), None)
+        if since is not None:
+            self.windows.append(time.perf_counter() - since)
+        return stored
+
+    async def send(self, request: iop.HttpRequest) -> iop.HttpResponse:
+        response = await self.transport.send(request)
+        self.answered[asyncio.current_task()] = time.perf_counter()
+        return response
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+
+async def refresh(path: Path, url: str, in_flight: int) -> tuple[int, float, float, list[float]]:
+    """How many were refreshed, in how many seconds, with how much CPU; and the windows."""
+    store = SQLiteStore(path)
+    timed: Any = Timed(store, iop.HttpxTransport(max_connections=in_flight))
+    client = iop.Client(APP, iop.gateways.Iop(url), transport=timed)
+    async with iop.TokenManager(
+        client, timed, keeper=False, concurrency=in_flight, scope=SCOPE
+    ) as tokens:
+        started, cpu = time.perf_counter(), time.process_time()
+        report = await tokens.refresh_due()
+        took, cpu = time.perf_counter() - started, time.process_time() - cpu
+    await timed.aclose()
+    await store.aclose()
+    return len(report.refreshed), took, cpu, timed.windows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sellers", type=int, default=100_000)
+    parser.add_argument("--due", type=int, default=1_000)
+    parser.add_argument("--in-flight", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--gateway", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.gateway:
+        asyncio.run(Gateway.serve())
+        return
+    command = [sys.executable, __file__, "--gateway"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        try:
+            show(Path(folder), url, options)
+        finally:
+            process.kill()
+
+
+def show(folder: Path, url: str, options: argparse.Namespace) -> None:
+    path = folder / "tokens.db"
+    asyncio.run(fill(path, options.sellers, 0))
+    print(f"{options.sellers} sellers in SQLite, {path.stat().st_size / 1e6:.0f} MB", flush=True)
+    ideal = Gateway.latency * options.due / options.in_flight
+    ratios, windows = [], []
+    for _ in range(options.rounds):
+        asyncio.run(make_due(path, options.due))
+        refreshed, took, cpu, seen = asyncio.run(refresh(path, url, options.in_flight))
+        assert refreshed == options.due, refreshed
+        ratios.append(took / ideal)
+        windows += seen
+        print(
+            f"  {refreshed} refreshed in {took:.2f} s, {cpu / refreshed * 1e6:.0f} us of CPU each"
+        )
+    ratio = statistics.median(ratios)
+    narrow = statistics.quantiles(windows, n=100)
+    print(f"ideal {ideal:.2f} s; took {ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) times that")
+    median, worst = narrow[49] * 1e3, narrow[98] * 1e3
+    print(f"from answer to durable pair: median {median:.2f} ms, 99 % {worst:.2f} ms")
+    print(f"{'PASS' if ratio <= 1.2 else 'FAIL'}  took / ideal: {ratio:.2f} (<= 1.2)")
+
+
+async def make_due(path: Path, due: int) -> None:
+    store = SQLiteStore(path)
+    for number in range(due):
+        stored = await store.get(SCOPE, str(number))
+        assert stored is not None
+        fresh = record(number, due=True)
+        await store.put(
+            Record(
+                scope=SCOPE,
+                seller=str(number),
+                sellers=(str(number),),
+                due_at=fresh.due_at,
+                dies_at=fresh.dies_at,
+                generation=stored.generation,
+                revision=stored.revision,
+                body=fresh.body,
+            )
+        )
+    await store.aclose()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Where token pairs go while the store fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from anyio.to_thread import run_sync
+
+from .._exceptions import StoreError
+from .._records import Record
+from ._checks import check_record
+from ._journals import append, read_lines, replace
+from ._spill_lines import line_of, record_of
+
+T = TypeVar("T")
+
+
+class SpillJournal:
+    """Keeps records in a plain file, one JSON line each, until a store takes them again.
+
+    A record is on the disk when :meth:`append` returns. The file is readable by this user alone;
+    it holds the bodies as they are given. A line that a crash tore is skipped when the file is
+    read, and moved to ``<path>.torn`` before the file is rewritten. Several processes of one host
+    may share a file, except where Python has no ``fcntl`` (Windows).
+
+    Constructing does no I/O, and between two methods nothing is open.
+
+    Args:
+        path: the file, made when it is needed; its directory must exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).absolute()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r})"
+
+    async def append(self, record: Record) -> None:
+        """Add a record."""
+        check_record(record)
+        await self._in_thread(partial(append, self._path, line_of(record)))
+
+    async def records(self) -> list[Record]:
+        """The newest record of each scope and seller, by generation and revision."""
+        newest: dict[tuple[str, str], Record] = {}
+        for line in await self._in_thread(partial(read_lines, self._path)):
+            record = record_of(line)
+            if record is not None:
+                known = newest.setdefault((record.scope, record.seller), record)
+                if _age(known) <= _age(record):
+                    newest[record.scope, record.seller] = record
+        return list(newest.values())
+
+    async def remove(self, records: Iterable[Record]) -> None:
+        """Drop records that are safe elsewhere, with the older ones of the same seller.
+
+        One that somebody else appended meanwhile stays, if it is newer or has another body.
+        """
+        done = {(record.scope, record.seller): record for record in sorted(records, key=_age)}
+        if done:
+            await self._in_thread(partial(replace, self._path, partial(self._without, done)))
+
+    def _without(self, done: dict[tuple[str, str], Record], lines: list[bytes]) -> list[bytes]:
+        kept = []
+        for line in lines:
+            record = record_of(line)
+            if record is None:
+                append(Path(f"{self._path}.torn"), line)
+            elif not _is_done(record, done.get((record.scope, record.seller))):
+                kept.append(line)
+        return kept
+
+    async def _in_thread(self, step: Callable[[], T]) -> T:
+        # A thread cannot be cancelled: an append goes on when the task that waits for it does not.
+        try:
+            return await run_sync(step)
+        except OSError as exc:
+            msg = (
+                f"{self._path}: the journal of unsaved tokens cannot be read or written; what it "
+                "held is intact. Look at its disk, its directory and their permissions "
+                f"({exc.strerror})"
+            )
+            raise StoreError(msg) from exc.with_traceback(None)
+
+
+def _age(record: Record) -> tuple[int, int]:
+    return record.generation, record.revision
+
+
+def _is_done(record: Record, done: Record | None) -> bool:
+    return done is not None and (
+        _age(record) < _age(done) or (_age(record) == _age(done) and record.body == done.body)
+    )

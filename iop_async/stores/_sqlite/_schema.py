@@ -1,0 +1,97 @@
+"""The tables, and how an older file becomes one of this version.
+
+Within a version, columns may be added that have a default: statements name their columns, so that
+two releases work on one file side by side. Whatever an older release could not live with is a new
+version, which it refuses.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ..._exceptions import StoreError
+
+APPLICATION_ID: Final = 0x696F7061
+"""Tells a token store from the databases of others."""
+
+VERSION: Final = 1
+
+TABLES: Final[Sequence[str]] = (
+    # `sellers` repeats, as JSON and in order, the rows of the table `sellers` that point here.
+    """CREATE TABLE records (
+        id INTEGER PRIMARY KEY,
+        scope TEXT NOT NULL,
+        seller TEXT NOT NULL,
+        sellers TEXT NOT NULL,
+        due_at INTEGER,
+        dies_at INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        lease_holder TEXT,
+        lease_until INTEGER,
+        body BLOB NOT NULL
+    )""",
+    "CREATE INDEX records_of_scope ON records (scope)",
+    """CREATE INDEX records_by_due ON records (scope, due_at, lease_until, dies_at)
+        WHERE due_at IS NOT NULL""",
+    """CREATE INDEX records_by_death ON records (scope, dies_at, due_at, lease_until)
+        WHERE due_at IS NOT NULL""",
+    """CREATE TABLE sellers (
+        scope TEXT NOT NULL,
+        seller TEXT NOT NULL,
+        record INTEGER NOT NULL,
+        PRIMARY KEY (scope, seller)
+    ) WITHOUT ROWID""",
+    # The highest revision of any record that is gone: a new one begins above it, so that nobody
+    # who still holds the old one can overwrite the new.
+    """CREATE TABLE floors (
+        scope TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+UPGRADES: Final[Mapping[int, Sequence[str]]] = {}
+"""What makes a file of one version a file of the next."""
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Make an empty database a token store."""
+    db.execute("BEGIN IMMEDIATE")
+    for statement in TABLES:
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The version of the tables."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def require_current(db: sqlite3.Connection, path: Path) -> None:
+    """Raises ``StoreError`` where another release has taken the file further."""
+    version = version_of(db)
+    if version != VERSION:
+        error = StoreError(
+            f"{path}: its tables are of version {version} and this release of iop-async knows "
+            f"{VERSION}; nothing was changed. Install the release that wrote it, or a newer one"
+        )
+        error.retryable = False
+        raise error
+
+
+def upgrade(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables to this version, all of the way or not at all."""
+    if version_of(db) in UPGRADES:
+        db.execute("BEGIN IMMEDIATE")
+        # read again: another process may have done it while this one waited
+        while (version := version_of(db)) in UPGRADES:
+            for statement in UPGRADES[version]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {version + 1}")
+        db.execute("COMMIT")
+    require_current(db, path)

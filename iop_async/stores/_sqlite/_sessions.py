@@ -1,0 +1,166 @@
+"""Connections that each belong to one thread, and how jobs are done with them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from random import uniform
+from time import monotonic, sleep
+from typing import Any, Final, TypeAlias, TypeVar
+
+from ..._exceptions import StoreError
+from .._jobs import Job
+from . import _file, _schema
+from ._errors import is_busy, is_damage, store_error
+
+T = TypeVar("T")
+SqliteJob: TypeAlias = Job[sqlite3.Connection, Any]
+
+_PRAGMAS: Final = (
+    "synchronous = FULL",  # a commit is on the disk before anybody hears of it
+    "fullfsync = ON",  # ... on macOS too
+    "secure_delete = ON",  # spent refresh tokens do not stay in free pages
+)
+_NAP: Final = 0.01
+"""The longest pause in seconds between two tries at a lock: processes must not keep step."""
+
+
+class _Session:
+    """A connection that is opened when it is needed, and again after whatever went wrong.
+
+    Args:
+        path: the database, absolute.
+        patience: seconds to wait for other processes.
+    """
+
+    def __init__(self, path: Path, patience: float) -> None:
+        self.path = path
+        self._patience = patience
+        self._db: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Close the connection; what is not committed is undone."""
+        if self._db is not None:
+            with suppress(sqlite3.Error):  # it is of no more use, whatever is wrong with it
+                self._db.close()
+            self._db = None
+
+    def connection(self) -> sqlite3.Connection:
+        """The open connection to the file that has the path now."""
+        if self._db is not None and self._identity == self._look():
+            return self._db
+        self.close()
+        if self._identity is None:
+            self._first_look()
+        # a store that was there must not be followed by an empty one, so this raises if it is gone
+        identity = self._look()
+        _file.require_ours(self.path)
+        self._db = _file.connect(self.path, "mode=rw")
+        try:
+            self._prepare(self._db)
+        except BaseException as exc:
+            self.close()
+            if isinstance(exc, sqlite3.Error) and is_damage(exc):
+                raise _file.damaged(exc, self.path) from exc.with_traceback(None)
+            raise
+        self._identity = identity
+        return self._db
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            msg = (
+                f"{self.path} was removed while it was in use. Put it back; to begin with an empty "
+                "store, make a new one"
+            )
+            raise StoreError(msg) from None
+        return status.st_dev, status.st_ino
+
+    def _first_look(self) -> None:
+        """What to do before the file is opened for the first time."""
+        self.path = self.path.resolve()  # SQLite names its log after what a link points to
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """What to do with a connection before it is used."""
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        until = monotonic() + self._patience
+        while True:
+            try:
+                return step()
+            except sqlite3.OperationalError as exc:
+                if not is_busy(exc) or monotonic() >= until:
+                    raise
+            sleep(uniform(_NAP / 10, _NAP))
+
+
+class Writer(_Session):
+    """Does all the jobs that wait in one transaction, so that they share its one sync."""
+
+    def _first_look(self) -> None:
+        super()._first_look()
+        if not self.path.exists():
+            _file.create(self.path)
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        for pragma in _PRAGMAS:
+            db.execute(f"PRAGMA {pragma}")
+        _schema.upgrade(db, self.path)
+
+    def serve(self, jobs: Sequence[SqliteJob]) -> None:
+        """Commit what the jobs do, or fail all of them: what one did may rest on another."""
+        try:
+            db = self._patiently(self._begin)
+            _schema.require_current(db, self.path)
+            for job in jobs:
+                _do_one_of_many(db, job, self.path)
+            db.execute("COMMIT")
+        except BaseException as exc:
+            self.close()  # which undoes the transaction
+            if not isinstance(exc, (sqlite3.Error, OSError, StoreError)):
+                raise
+            for job in jobs:
+                job.fail(store_error(exc, self.path))
+
+    def _begin(self) -> sqlite3.Connection:
+        db = self.connection()
+        db.execute("BEGIN IMMEDIATE")
+        return db
+
+
+def _do_one_of_many(db: sqlite3.Connection, job: SqliteJob, path: Path) -> None:
+    """One job, which leaves nothing behind if it fails, and the other jobs as they are."""
+    db.execute("SAVEPOINT job")
+    try:
+        job.succeed(job.operation(db))
+    except Exception as exc:
+        if not db.in_transaction:
+            raise  # SQLite gave up the whole transaction
+        db.execute("ROLLBACK TO job")
+        job.fail(store_error(exc, path) if isinstance(exc, sqlite3.Error) else exc)
+    db.execute("RELEASE job")
+
+
+class Reader(_Session):
+    """Reads what is committed, beside the writer. The file must have been opened for writing."""
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA query_only = ON")
+        _schema.require_current(db, self.path)
+
+    def serve(self, jobs: Sequence[SqliteJob]) -> None:
+        """Do each job by itself."""
+        for job in jobs:
+            try:
+                job.succeed(self._patiently(partial(self._do, job)))
+            except (sqlite3.Error, OSError, StoreError) as exc:
+                self.close()
+                job.fail(store_error(exc, self.path))
+
+    def _do(self, job: SqliteJob) -> Any:
+        return job.operation(self.connection())

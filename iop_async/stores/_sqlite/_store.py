@@ -1,0 +1,165 @@
+"""The store in an SQLite file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from ..._records import Record
+from .._checks import check_lease, check_record
+from .._pages import Pages
+from .._times import from_micros, span, to_micros, utc_now
+from .._worker import Worker
+from . import _leases, _rows, _writes
+from ._sessions import Reader, Writer
+
+T = TypeVar("T")
+
+_PAGE: Final = 200
+"""Records read at a time by :meth:`SQLiteStore.records`."""
+
+
+class SQLiteStore:
+    """Keeps records in one file, for any number of tasks and processes of one host.
+
+    A write is on the disk when its method returns; writes that wait at the same time share one
+    transaction. Reading goes on beside writing. The file (and the ``-wal`` and ``-shm`` that SQLite
+    puts beside it) is made readable by this user alone; one that exists keeps its permissions. It
+    belongs on a local disk: SQLite's locks do not work over a network.
+
+    A file that is damaged, empty, of another program or of a newer release is left untouched and
+    makes every method raise ``StoreError``; the store never begins anew in its place. A damaged one
+    gets a second name, ``<path>.corrupt``, so that it outlives a hasty ``rm``.
+
+    Constructing does no I/O: the file is opened, or made, by the first method or by ``async with``.
+    A process that is forked lets go of the file first, and parent and child open it again.
+
+    Args:
+        path: the file; its directory must exist.
+        busy_timeout: seconds to wait for other processes that write, before ``StoreError``.
+        now: the clock that leases run by: aware datetimes. It is called in a thread.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_timeout: float = 10.0,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        if os.fspath(path) in {"", ":memory:"}:
+            msg = "SQLiteStore keeps a file; MemoryStore() is the one that keeps nothing"
+            raise ValueError(msg)
+        # a daemon that changes its directory must not find another file under the same name
+        self._path = Path(path).absolute()
+        self._now = now
+        self._entered = False
+        self._writer = Worker[sqlite3.Connection](str(self._path), Writer(self._path, busy_timeout))
+        self._reader = Worker[sqlite3.Connection](str(self._path), Reader(self._path, busy_timeout))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file, absolute."""
+        return self._path
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            msg = "this store was entered before; make a new one"
+            raise RuntimeError(msg)
+        self._entered = True
+        try:
+            await self._writer.run(_nothing)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        if not self._writer.has_begun:
+            await self._writer.run(_nothing)  # makes the file, or brings it up to date
+        return await self._reader.run(operation)
+
+    async def get(self, scope: str, seller: str) -> Record | None:
+        """The record that ``seller`` finds."""
+        return await self._read(partial(_rows.get, scope=scope, seller=seller))
+
+    async def put(self, record: Record, *, release: str | None = None) -> Record:
+        """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
+        check_record(record)
+        return await self._writer.run(partial(_writes.put, record=record, release=release))
+
+    async def remove(self, scope: str, seller: str) -> bool:
+        """Forget the record that ``seller`` finds; whether there was one."""
+        return await self._writer.run(partial(_writes.remove, scope=scope, seller=seller))
+
+    async def claim(
+        self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
+    ) -> list[Record]:
+        """Lease records that are due and not leased, those that die first first.
+
+        A caller that is cancelled while it waits leases nothing.
+        """
+        check_lease(seconds)
+
+        def operation(db: sqlite3.Connection) -> _leases.Claimed:
+            return _leases.claim(
+                db,
+                scope,
+                due_by=to_micros(due_by),
+                limit=max(limit, 0),
+                lease=self._lease(holder, seconds),
+            )
+
+        return (await self._writer.run(operation, undo=_leases.unclaim)).records
+
+    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
+        """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
+        check_lease(seconds, may_be_zero=True)
+
+        def operation(db: sqlite3.Connection) -> Record | None:
+            return _leases.take(db, scope, seller, self._lease(holder, seconds))
+
+        return await self._writer.run(operation)
+
+    def _lease(self, holder: str, seconds: float) -> _leases.Lease:
+        now = to_micros(self._now())
+        return _leases.Lease(holder, now, now + span(seconds))
+
+    async def next_due(self, scope: str) -> datetime | None:
+        """When :meth:`claim` will find something next, leases considered."""
+        micros = await self._read(partial(_leases.next_due, scope=scope))
+        return None if micros is None else from_micros(micros)
+
+    def records(self, scope: str) -> AsyncIterator[Record]:
+        """All records of a scope, in no order; read in pages, so that memory does not grow."""
+
+        async def page(after: int) -> tuple[list[Record], int | None]:
+            return await self._read(partial(_rows.page, scope=scope, after=after, limit=_PAGE))
+
+        return Pages(page, 0)
+
+    async def aclose(self) -> None:
+        """Finish what was asked for and close the file. Closing again does nothing."""
+        await self._reader.aclose()
+        await self._writer.aclose()
+
+
+def _nothing(db: sqlite3.Connection) -> None:
+    """For its side effect: the file is open."""

@@ -1,0 +1,130 @@
+"""Writing records and ending leases, each function within one transaction."""
+
+# ruff: noqa: S608 - the statements are put together from constants
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from attrs import evolve
+
+from ..._records import Record
+from .._decide import is_repetition
+from . import _rows
+
+_CHANGES: Final = """sellers = :sellers, due_at = :due_at, dies_at = :dies_at,
+    generation = :generation, revision = revision + 1, body = :body,
+    lease_until = CASE WHEN lease_holder = :release THEN NULL ELSE lease_until END,
+    lease_holder = CASE WHEN lease_holder = :release THEN NULL ELSE lease_holder END"""
+
+_ID: Final = "(SELECT record FROM sellers WHERE scope = :scope AND seller = :seller)"
+
+# The one statement that nearly every write is: the stored revision is the expected one, and the
+# sellers are the ones that find the record already.
+REPLACE: Final = f"""UPDATE records SET {_CHANGES} WHERE id = {_ID}
+    AND seller = :seller AND revision = :revision AND sellers = :sellers"""
+
+_UPDATE: Final = f"UPDATE records SET {_CHANGES} WHERE id = {_ID}"
+
+_INSERT: Final = """INSERT INTO records
+    (scope, seller, sellers, due_at, dies_at, generation, revision, body)
+    VALUES (:scope, :seller, :sellers, :due_at, :dies_at, :generation,
+        1 + coalesce((SELECT revision FROM floors WHERE scope = :scope), 0), :body)"""
+
+_RELEASE: Final = f"""UPDATE records SET lease_holder = NULL, lease_until = NULL
+    WHERE id = {_ID} AND lease_holder = :holder AND lease_until = coalesce(:until, lease_until)"""
+
+
+def put(db: sqlite3.Connection, record: Record, release: str | None) -> Record:
+    """Write a record if the stored one still has its revision."""
+    if db.execute(REPLACE, _rows.values(record, release)).rowcount:
+        return evolve(record, revision=record.revision + 1)
+    found = _rows.find(db, record.scope, record.seller)
+    stored = found[0] if found and found[0].seller == record.seller else None
+    if not is_repetition(stored, record):
+        if stored is not None:
+            db.execute(_UPDATE, _rows.values(record, release))
+        key = found[1] if stored is not None and found else _insert(db, record)
+        _point(db, key, record, () if stored is None else stored.sellers)
+    elif release is not None:
+        give_back(db, record.scope, record.seller, release)
+    written = _rows.get(db, record.scope, record.seller)
+    assert written is not None  # noqa: S101 - it was written a moment ago
+    return written
+
+
+def _insert(db: sqlite3.Connection, record: Record) -> int:
+    key = db.execute(_INSERT, _rows.values(record, None)).lastrowid
+    assert key is not None  # noqa: S101 - an insert has one
+    return key
+
+
+def _point(db: sqlite3.Connection, key: int, record: Record, before: Sequence[str]) -> None:
+    """Let the sellers of a record find it, and no longer the ones that it had before."""
+    scope = record.scope
+    _forget(db, scope, (seller for seller in before if seller not in record.sellers))
+    gained = [seller for seller in record.sellers if seller not in before]
+    owners: dict[int, Record] = {}
+    for seller in gained:
+        found = _rows.find(db, scope, seller)
+        if found is not None:
+            owners[found[1]] = found[0]
+    for owner, robbed in owners.items():
+        _take(db, owner, robbed, gained)
+    db.executemany(
+        "INSERT OR REPLACE INTO sellers (scope, seller, record) VALUES (?, ?, ?)",
+        [(scope, seller, key) for seller in gained],
+    )
+
+
+def _take(db: sqlite3.Connection, key: int, record: Record, taken: Sequence[str]) -> None:
+    """Take sellers from a record that they found so far."""
+    left = [seller for seller in record.sellers if seller not in taken]
+    if record.seller not in left:
+        _raise_floor(db, record)
+    if not left:
+        db.execute("DELETE FROM records WHERE id = ?", (key,))
+        return
+    # A write like any other: who holds the record as it was must not take the sellers back.
+    db.execute(
+        "UPDATE records SET seller = ?, sellers = ?, revision = revision + 1 WHERE id = ?",
+        (record.seller if record.seller in left else left[0], _rows.as_json(left), key),
+    )
+
+
+def remove(db: sqlite3.Connection, scope: str, seller: str) -> bool:
+    """Forget the record that ``seller`` finds; whether there was one."""
+    found = _rows.find(db, scope, seller)
+    if found is None:
+        return False
+    record, key = found
+    _forget(db, scope, record.sellers)
+    db.execute("DELETE FROM records WHERE id = ?", (key,))
+    _raise_floor(db, record)
+    return True
+
+
+def _forget(db: sqlite3.Connection, scope: str, sellers: Iterable[str]) -> None:
+    db.executemany(
+        "DELETE FROM sellers WHERE scope = ? AND seller = ?",
+        [(scope, seller) for seller in sellers],
+    )
+
+
+def _raise_floor(db: sqlite3.Connection, gone: Record) -> None:
+    """Let the next new record begin above one that is gone."""
+    db.execute(
+        """INSERT OR REPLACE INTO floors (scope, revision) VALUES (:scope, max(:revision,
+            coalesce((SELECT revision FROM floors WHERE scope = :scope), 0)))""",
+        {"scope": gone.scope, "revision": gone.revision},
+    )
+
+
+def give_back(
+    db: sqlite3.Connection, scope: str, seller: str, holder: str, *, until: int | None = None
+) -> None:
+    """End the lease of ``holder``, if it has one (and it is the one that lasts ``until`` then)."""
+    facts = {"scope": scope, "seller": seller, "holder": holder, "until": until}
+    db.execute(_RELEASE, facts)

@@ -1,0 +1,34 @@
+"""For the tests of those who use this library; needs pytest.
+
+:class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a test,
+for stores of your own; :class:`MovableClock` lets thirty days pass at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+try:
+    import pytest
+except ImportError as error:
+    msg = "iop_async.testing needs pytest: pip install pytest"
+    raise ImportError(msg, name="pytest") from error
+
+if TYPE_CHECKING:
+    from ._clock import MovableClock
+    from ._conformance import StoreConformance
+
+__all__ = ["MovableClock", "StoreConformance"]
+
+pytest.register_assert_rewrite(f"{__name__}._conformance")
+
+
+def __getattr__(name: str) -> Any:
+    """Imported where it is used: pytest loads this package, for its fixtures, at every start."""
+    if name == "StoreConformance":
+        return import_module("._conformance", __name__).StoreConformance
+    if name == "MovableClock":
+        return import_module("._clock", __name__).MovableClock
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,43 @@
+"""Grants lately used, found by any of their sellers; bounded, and never the only copy."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ._grants import Grant
+
+
+class Cache:
+    """Keeps the grants used last."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._by_name: OrderedDict[str, Grant] = OrderedDict()
+        self._aliases: dict[str, str] = {}
+
+    def get(self, seller: str) -> Grant | None:
+        """The grant of a seller, if it is here."""
+        name = self._aliases.get(seller)
+        if name is None:
+            return None
+        self._by_name.move_to_end(name)
+        return self._by_name[name]
+
+    def put(self, grant: Grant) -> None:
+        """Keep a grant, in the place of an older one; drop the one not used for longest."""
+        known = self._by_name.get(grant.seller)
+        if known is not None and known.generation > grant.generation:
+            return
+        self.drop(grant.seller)
+        self._by_name[grant.seller] = grant
+        self._aliases |= dict.fromkeys(grant.sellers, grant.seller)
+        while len(self._by_name) > self._size:
+            self.drop(next(iter(self._by_name)))
+
+    def drop(self, seller: str) -> None:
+        """Forget the grant of a seller."""
+        grant = self._by_name.pop(self._aliases.get(seller, seller), None)
+        if grant is not None:
+            for alias in grant.sellers:
+                if self._aliases.get(alias) == grant.seller:
+                    del self._aliases[alias]

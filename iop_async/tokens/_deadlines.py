@@ -1,0 +1,59 @@
+"""When somebody must look at a grant next, and which warning its seller is due: pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from .._refresh import RefreshPolicy
+from ._grants import Grant, authorize_by
+
+WARNINGS: Final = {
+    "14 days": timedelta(days=14),
+    "7 days": timedelta(days=7),
+    "48 hours": timedelta(hours=48),
+    "now": timedelta(0),
+}
+"""How long before a grant ends its seller is to be told, each once."""
+
+
+def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
+    """When to refresh, failures considered; ``None`` where nobody may."""
+    token = grant.token
+    if grant.state != "live" or not token.refreshable:
+        return None
+    moment = grant.intent.at if grant.intent else policy.due_at(token)
+    if grant.retry_at is not None:
+        moment = max(moment, grant.retry_at)
+    if token.refresh_expires_at is not None and moment >= token.refresh_expires_at:
+        return None
+    return moment
+
+
+def due_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
+    """When to look at the grant next, be it to refresh it or to warn."""
+    moments = (refresh_at(grant, policy), *_warning_times(grant).values())
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def warning_due(grant: Grant, now: datetime) -> str | None:
+    """The most urgent warning whose time has come and that was not given."""
+    come = [name for name, moment in _warning_times(grant).items() if moment <= now]
+    return come[-1] if come else None
+
+
+def warned(grant: Grant, warning: str) -> frozenset[str]:
+    """The warnings given once this one is: a more urgent one makes the others idle."""
+    names = list(WARNINGS)
+    return grant.warned | set(names[: names.index(warning) + 1])
+
+
+def _warning_times(grant: Grant) -> dict[str, datetime]:
+    end = authorize_by(grant)
+    if end is None:
+        return {}
+    return {
+        name: end - lead
+        for name, lead in WARNINGS.items()
+        if name not in grant.warned and (not lead or end - lead > grant.token.issued_at)
+    }

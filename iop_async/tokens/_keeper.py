@@ -1,0 +1,126 @@
+"""The keeper: one task that refreshes what falls due, however many sellers there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import anyio
+
+from .._exceptions import IopError
+from ._clock import Clock
+from ._flights import Flights
+from ._grants import Grant
+from ._outcomes import backoff
+from ._refresher import Refresher
+from ._vault import Vault
+
+_LOOK_AGAIN: Final = timedelta(seconds=60)
+
+
+class Keeper:
+    """Asks the store what is due next, and tends to as much at a time as may be under way.
+
+    Args:
+        capacity: grants tended to at a time.
+        on_error: told of every error that is no failed refresh.
+        on_grant: told of every grant that was tended to.
+        on_failure: told of every seller whose refresh failed.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        refresher: Refresher,
+        flights: Flights,
+        *,
+        clock: Clock,
+        capacity: int,
+        on_error: Callable[[Exception], None],
+        on_grant: Callable[[Grant], None],
+        on_failure: Callable[[str], None],
+    ) -> None:
+        self._vault = vault
+        self._refresher = refresher
+        self._flights = flights
+        self._clock = clock
+        self._capacity = capacity
+        self._on_error = on_error
+        self._on_grant = on_grant
+        self._on_failure = on_failure
+        self._tended = 0
+        self._stopped = False
+        self._news = anyio.Event()
+
+    def wake(self) -> None:
+        """Look again now: something may be due earlier than was thought."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopped = True
+
+    async def run(self) -> None:
+        """Keep, until cancelled. An error is reported and does not end it."""
+        failures = 0
+        while True:
+            self._news = anyio.Event()
+            try:
+                idle = await self._round()
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong
+                self._on_error(error)
+                failures += 1
+                await anyio.sleep(backoff(failures, 0.5).total_seconds() / 5)
+                continue
+            if idle:
+                await self._wait()
+
+    async def _round(self) -> bool:
+        """Claim and start what is due; whether there is nothing more to start now."""
+        for grant in await self._vault.flush():
+            self._on_grant(grant)
+        room = self._capacity - self._tended
+        if room <= 0 or self._stopped or not self._refresher.gate.is_open(self._clock.now()):
+            return True
+        claimed = await self._vault.claim(due_by=self._clock.now(), limit=room)
+        for grant in claimed:
+            if grant.seller not in self._flights:
+                self._tended += 1
+                self._flights.join(grant.seller, partial(self._tend, grant))
+        return len(claimed) < room
+
+    async def _tend(self, grant: Grant) -> Grant:
+        try:
+            tended = await self._refresher.tend(grant)
+        except IopError:  # it was announced
+            self._on_failure(grant.seller)
+            raise
+        except Exception as error:
+            self._on_error(error)
+            raise
+        finally:
+            self._tended -= 1
+            if self._tended <= self._capacity // 2:
+                self._news.set()
+        self._on_grant(tended)
+        return tended
+
+    async def _wait(self) -> None:
+        """Until something is due, somebody wakes the keeper, or a while is over."""
+        moments = [self._clock.now() + _LOOK_AGAIN]
+        if self._tended < self._capacity and (due := await self._vault.next_due()) is not None:
+            moments.append(due)
+        if (until := self._refresher.gate.until) is not None:
+            moments = [max(min(moments), until)]
+        async with anyio.create_task_group() as tasks:
+
+            async def alarm() -> None:
+                await self._clock.sleep_until(min(moments))
+                self._news.set()
+
+            tasks.start_soon(alarm)
+            await self._news.wait()
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,450 @@
+"""The token manager: what users of :mod:`iop_async.tokens` see."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self, SupportsIndex
+from urllib.parse import urlsplit
+
+import anyio
+from attrs import frozen
+
+from .._client import Client
+from .._exceptions import IopError, ReauthorizationRequired, RefreshAmbiguous, TokenError
+from .._models import Token
+from .._refresh import Freshness, RefreshPolicy
+from ..endpoints import auth, top
+from ..endpoints._token_answer import hidden
+from ..gateways import Top
+from ..protocols import Caller, TokenStore
+from ..stores import SpillJournal
+from ._background import Background
+from ._cache import Cache
+from ._clock import Clock, SystemClock
+from ._deadlines import refresh_at
+from ._events import Announcer, EventStream, TokenEvent
+from ._flights import Flight, Flights
+from ._grants import Grant, authorize_by
+from ._keeper import Keeper
+from ._rate import Rate
+from ._refresher import Refresher
+from ._reports import Progress, RefreshReport, SellerStatus
+from ._seller import ManagedSeller
+from ._tally import Tally
+from ._vault import Vault
+
+_log = logging.getLogger("iop_async.tokens")
+
+_CLAIM = 200
+
+
+class TokenManager:
+    """Keeps the tokens of any number of sellers fresh, and loses none of them.
+
+    Args:
+        client: calls the gateway; its app and gateway name the grants' scope.
+        store: where grants are kept; see :mod:`iop_async.stores`. It is not closed: others may
+            use it, and one that nobody uses any more closes itself.
+        policy: how early to refresh.
+        concurrency: refreshes under way at a time.
+        rate: refreshes and sellers' calls in a second, together; ``None`` for no limit.
+        keeper: refresh what falls due while the manager runs; without it only what is asked for.
+        clock: tells the time and waits for it; real time by default.
+        scope: what keeps equal seller ids of different apps and platforms apart.
+        journal: a file for pairs that the store did not take; beside a store's own file by
+            default.
+        cached: grants kept in memory; others are read from the store.
+        lease_seconds: how long another process waits before it takes over from one that died.
+        drain_seconds: how long closing waits for refreshes under way. What is not done then is
+            left as an intent, and is taken up at the next start.
+
+    Use it as ``async with TokenManager(...)``; entering and leaving may happen in different tasks.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: TokenStore,
+        *,
+        policy: RefreshPolicy | None = None,
+        concurrency: int = 20,
+        rate: float | None = None,
+        keeper: bool = True,
+        clock: Clock | None = None,
+        scope: str | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        cached: int = 10_000,
+        lease_seconds: float = 15.0,
+        drain_seconds: float = 30.0,
+    ) -> None:
+        for name, value in (("concurrency", concurrency), ("cached", cached)):
+            if value < 1:
+                msg = f"{name} is {value}; it is at least 1"
+                raise ValueError(msg)
+        self._client = client
+        self._policy = policy or RefreshPolicy()
+        self._clock = clock or SystemClock(client.now)
+        self._concurrency = concurrency
+        self._rate = Rate(rate)
+        self._keeps = keeper
+        self._lease_seconds = lease_seconds
+        self._drain_seconds = drain_seconds
+        self._endpoints: Any = top if isinstance(client.gateway, Top) else auth
+        self._announcer = Announcer()
+        self._cache = Cache(cached)
+        self._vault = Vault(
+            store,
+            journal=_journal(store, journal),
+            scope=scope or _scope(client),
+            policy=self._policy,
+            holder=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            lease_seconds=lease_seconds,
+        )
+        self._running: _Running | None = None
+
+    async def authorize(self, code: str) -> Token:
+        """Trade an authorization code, keep the grant, and watch over it from now on.
+
+        Raises:
+            AuthError: the code is expired or used; what was stored is as it was.
+            IopError: whatever else went wrong.
+        """
+        code = hidden("code", code)
+        return await self.import_token(await self._endpoints.create_token(self._client, code=code))
+
+    async def import_token(self, token: Token) -> Token:
+        """Keep a grant that was obtained elsewhere, and watch over it from now on.
+
+        Where its issue time is unknown, ``issued_at`` is now: it is then taken for as young as it
+        may be, but for no longer-lived than it says.
+        """
+        grant = await self._vault.authorize(token)
+        self._remember(grant)
+        return grant.token
+
+    async def token(self, seller: str) -> Token:
+        """A token that is good now, refreshed first where it would expire any moment.
+
+        Raises:
+            ReauthorizationRequired: there is none, and only the seller can give one.
+            RefreshAmbiguous: the access token is over, and whether a refresh happened is unknown.
+            IopError: the access token is over and refreshing it failed.
+        """
+        token = await self._serve(await self._load(seller))
+        if token is None:
+            # What is in memory may be older than what another process stored.
+            grant = await self._reload(seller)
+            token = await self._serve(grant)
+            if token is None:
+                raise self._refusal(seller, grant)
+        return token
+
+    async def _serve(self, grant: Grant) -> Token | None:
+        """The token, or its successor; ``None`` where it is over and may not be refreshed now."""
+        token, now = grant.token, self._clock.now()
+        freshness = self._policy.plan(token, now).freshness
+        if freshness is Freshness.FRESH:
+            return token
+        moment = refresh_at(grant, self._policy)
+        if moment is not None and moment <= now:
+            flight = self._refresh(grant)
+            if freshness is Freshness.MUST_WAIT:
+                try:
+                    token = (await flight.outcome()).token
+                except IopError:
+                    if self._is_over(token):
+                        raise
+        return None if self._is_over(token) else token
+
+    def _is_over(self, token: Token) -> bool:
+        return token.expires_at is not None and self._clock.now() >= token.expires_at
+
+    def _refusal(self, seller: str, grant: Grant) -> TokenError:
+        if grant.state == "ambiguous":
+            return RefreshAmbiguous(seller, grant.reason)
+        if grant.retry_at is not None and grant.state == "live":
+            error = TokenError(
+                f"the token of seller {seller} is over; refreshing it failed {grant.attempts} "
+                f"times and is tried again at {grant.retry_at:%H:%M:%S} UTC: {grant.reason}"
+            )
+            error.retryable = True
+            error.retry_after = max((grant.retry_at - self._clock.now()).total_seconds(), 0.0)
+            return error
+        return ReauthorizationRequired(seller, grant.reason or "its last token has expired")
+
+    def seller(self, seller: str) -> Caller:
+        """A caller that acts for a seller, with a good token each time."""
+        return ManagedSeller(self._client, self, seller, self._rate)
+
+    async def refresh(self, seller: str) -> Token:
+        """Refresh a seller's token now, due or not; joins a refresh that is under way.
+
+        Raises:
+            ReauthorizationRequired, RefreshAmbiguous: nothing to refresh with.
+            IopError: it failed; the token is as good as before where the error does not say
+                ``may_have_been_applied``.
+        """
+        grant = await self._load(seller)
+        return (await self._refresh(grant).outcome()).token
+
+    async def replace(self, seller: str, *, rejected: str) -> Token:
+        """A newer token than ``rejected``, which the gateway refused as an access token."""
+        grant = await self._load(seller)
+        if grant.token.access_token != rejected:
+            return grant.token
+        return (await self._refresh(grant, rejected=rejected).outcome()).token
+
+    async def refresh_many(
+        self, sellers: Iterable[str], *, on_progress: Callable[[Progress], object] | None = None
+    ) -> RefreshReport:
+        """Refresh many sellers at the same time, due or not.
+
+        Args:
+            on_progress: called after each; an error in it is reported as an event and goes on.
+        """
+        names = list(dict.fromkeys(sellers))
+        tally = Tally(len(names), on_progress, self._on_error)
+        waiting = iter(names)
+
+        async def work() -> None:
+            for seller in waiting:
+                await tally.count(seller, self.refresh(seller))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(len(names), self._concurrency * 2)):
+                tasks.start_soon(work)
+        return tally.report()
+
+    async def refresh_due(self) -> RefreshReport:
+        """Refresh whatever is due now, as the keeper would; for those who run without one."""
+        tally = Tally(0, None, self._on_error)
+        running = self._parts
+        claims = self._claim_all()
+        turn = anyio.Lock()
+
+        async def work() -> None:
+            while True:
+                async with turn:
+                    grant = await anext(claims, None)
+                if grant is None:
+                    return
+                tend = partial(self._tend, running.refresher, grant)
+                flight = running.flights.join(grant.seller, tend)
+                await tally.count(grant.seller, flight.outcome(), before=grant.generation)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._concurrency * 4):
+                tasks.start_soon(work)
+        return tally.report()
+
+    async def _claim_all(self) -> AsyncIterator[Grant]:
+        """What is due, each seller once: one whose store fails is due again at once."""
+        seen: set[str] = set()
+        while True:
+            claimed = await self._vault.claim(due_by=self._clock.now(), limit=_CLAIM)
+            unseen = [grant for grant in claimed if grant.seller not in seen]
+            seen |= {grant.seller for grant in unseen}
+            for grant in unseen:
+                yield grant
+            if not unseen:
+                return
+
+    async def _tend(self, refresher: Refresher, grant: Grant) -> Grant:
+        try:
+            tended = await refresher.tend(grant)
+        except IopError:
+            self._cache.drop(grant.seller)
+            raise
+        self._remember(tended)
+        return tended
+
+    async def forget(self, seller: str) -> bool:
+        """Remove a seller's grant; whether there was one. A late answer does not bring it back."""
+        self._cache.drop(seller)
+        return await self._vault.forget(seller)
+
+    async def status(self, seller: str) -> SellerStatus:
+        """How a seller's grant is.
+
+        Raises:
+            ReauthorizationRequired: there is none.
+        """
+        return self._status(await self._reload(seller))
+
+    async def statuses(self) -> AsyncIterator[SellerStatus]:
+        """How every grant is, in no order."""
+        async for grant in self._vault.all():
+            yield self._status(grant)
+
+    def events(self) -> EventStream:
+        """What happens from now on, in order. A listener that is slow delays nobody."""
+        return self._announcer.listen()
+
+    def _status(self, grant: Grant) -> SellerStatus:
+        token = grant.token
+        return SellerStatus(
+            seller=grant.seller,
+            sellers=grant.sellers,
+            freshness=self._policy.plan(token, self._clock.now()).freshness,
+            state=grant.state,
+            reason=grant.reason,
+            expires_at=token.expires_at,
+            refresh_expires_at=token.refresh_expires_at,
+            authorize_by=authorize_by(grant),
+            retry_at=grant.retry_at,
+            attempts=grant.attempts,
+            generation=grant.generation,
+            is_persisted=grant not in self._vault.unpersisted,
+            is_refreshing=self._running is not None and grant.seller in self._running.flights,
+        )
+
+    async def _load(self, seller: str) -> Grant:
+        return self._cache.get(seller) or await self._reload(seller)
+
+    async def _reload(self, seller: str) -> Grant:
+        grant = await self._vault.load(seller)
+        if grant is None:
+            raise ReauthorizationRequired(seller, "this seller has never authorized the app here")
+        self._cache.put(grant)
+        return grant
+
+    def _remember(self, grant: Grant) -> None:
+        self._cache.put(grant)
+        if self._running is not None:
+            self._running.keeper.wake()
+
+    def _refresh(self, grant: Grant, rejected: str | None = None) -> Flight:
+        running = self._parts
+        work = partial(self._fly, running.refresher, grant, rejected)
+        return running.flights.join(grant.seller, work)
+
+    async def _fly(self, refresher: Refresher, grant: Grant, rejected: str | None) -> Grant:
+        try:
+            successor = await refresher.refresh(grant, rejected=rejected)
+        except IopError:
+            self._cache.drop(grant.seller)  # its state has changed
+            raise
+        self._remember(successor)
+        return successor
+
+    def _on_error(self, error: Exception) -> None:
+        _log.warning("the token manager met an error and goes on: %s", type(error).__name__)
+        self._announcer.announce(
+            TokenEvent(
+                kind="error", at=self._clock.now(), reason=f"{type(error).__name__}: {error}"
+            )
+        )
+
+    @property
+    def _parts(self) -> _Running:
+        if self._running is None or self._running.process != os.getpid():
+            msg = "the token manager is not running here; use it as 'async with TokenManager(...)'"
+            raise RuntimeError(msg)
+        return self._running
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None and self._running.process == os.getpid():
+            msg = "this token manager is already running"
+            raise RuntimeError(msg)
+        background = Background(self._on_error)
+        flights = Flights(background)
+        refresher = Refresher(
+            self._client,
+            self._endpoints,
+            self._vault,
+            policy=self._policy,
+            clock=self._clock,
+            announcer=self._announcer,
+            concurrency=self._concurrency,
+            rate=self._rate,
+        )
+        keeper = Keeper(
+            self._vault,
+            refresher,
+            flights,
+            clock=self._clock,
+            capacity=self._concurrency * 4,
+            on_error=self._on_error,
+            on_grant=self._cache.put,
+            on_failure=self._cache.drop,
+        )
+        await self._vault.recover()
+        await background.start()
+        self._running = _Running(os.getpid(), background, flights, refresher, keeper)
+        if self._keeps:
+            background.spawn(keeper.run, drained=False)
+        background.spawn(partial(self._lengthen_leases, flights), drained=False)
+        return self
+
+    async def _lengthen_leases(self, flights: Flights) -> None:
+        """Keep the leases of flights that take long: one task for all of them."""
+        before: set[str] = set()
+        while True:
+            await anyio.sleep(self._lease_seconds / 3)
+            now = set(flights.sellers)
+            for seller in before & now:
+                try:
+                    await self._vault.lengthen(seller)
+                except IopError as error:
+                    self._on_error(error)
+            before = now
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let refreshes under way end, within ``drain_seconds``; then stop."""
+        running, self._running = self._running, None
+        if running is None or running.process != os.getpid():
+            return
+        running.keeper.stop()
+        with anyio.CancelScope(shield=True):  # a spent refresh token's answer would be lost
+            if not await running.background.drain(self._drain_seconds):
+                left = ", ".join(sorted(running.flights.sellers))
+                _log.warning("closed before these refreshes had an answer: %s", left)
+            await running.background.aclose()
+        self._announcer.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        msg = "a TokenManager holds secrets and tasks, and is not pickled or copied"
+        raise TypeError(msg)
+
+    def __repr__(self) -> str:
+        return f"TokenManager({self._vault.scope!r})"
+
+
+@frozen
+class _Running:
+    """What exists from entering to leaving, in one process."""
+
+    process: int
+    background: Background
+    flights: Flights
+    refresher: Refresher
+    keeper: Keeper
+
+
+def _scope(client: Client) -> str:
+    gateway: Any = client.gateway
+    url = getattr(gateway, "auth_url", None) or getattr(gateway, "base_url", None)
+    place = urlsplit(url).netloc if url else type(gateway).__name__
+    return f"{client.app.key}@{place}"
+
+
+def _journal(store: TokenStore, path: str | os.PathLike[str] | None) -> SpillJournal | None:
+    beside = getattr(store, "path", None)
+    if path is None and beside is not None:
+        path = f"{os.fspath(beside)}.spill"
+    return None if path is None else SpillJournal(Path(path))

@@ -1,0 +1,71 @@
+"""What the manager answers about sellers: values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from attrs import field, frozen
+
+from .._refresh import Freshness
+from ._grants import State
+
+Outcome: TypeAlias = Literal["refreshed", "skipped", "failed"]
+
+
+@frozen
+class RefreshReport:
+    """What became of many refreshes.
+
+    Attributes:
+        refreshed: the sellers that have a new token.
+        skipped: seller to why nothing was tried.
+        failed: seller to what went wrong.
+    """
+
+    refreshed: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(factory=dict)
+    failed: Mapping[str, Exception] = field(factory=dict)
+
+
+@frozen
+class Progress:
+    """How far many refreshes are."""
+
+    done: int
+    total: int
+    seller: str
+    outcome: Outcome
+
+
+@frozen
+class SellerStatus:
+    """How a seller's grant is, without any secret.
+
+    Attributes:
+        seller: what the grant is filed under; ``sellers`` all that it serves.
+        freshness: what the access token is good for now.
+        state: ``live``, ``ambiguous`` or ``reauthorize``; ``reason`` says why.
+        expires_at, refresh_expires_at: ends of the access and the refresh token (aware UTC).
+        authorize_by: end of the last token that the grant can give.
+        retry_at: when a failed refresh is tried again.
+        attempts: refreshes that failed since the last that did not.
+        generation: counts the pairs.
+        is_persisted: ``False`` while only the journal and memory have the newest pair.
+        is_refreshing: whether a refresh is under way in this process.
+    """
+
+    seller: str
+    sellers: tuple[str, ...]
+    freshness: Freshness
+    state: State
+    reason: str
+    expires_at: datetime | None
+    refresh_expires_at: datetime | None
+    authorize_by: datetime | None
+    retry_at: datetime | None
+    attempts: int
+    generation: int
+    is_persisted: bool
+    is_refreshing: bool

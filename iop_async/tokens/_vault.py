@@ -1,0 +1,255 @@
+"""Where grants are kept: in the store, and while that fails in the journal and in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+
+from attrs import evolve
+
+from .._exceptions import StaleRecord, StoreError
+from .._models import Token
+from .._records import Record
+from .._refresh import RefreshPolicy
+from ..protocols import TokenStore
+from ..stores import SpillJournal
+from ._deadlines import due_at
+from ._grants import Grant, authorized, from_record, names_of, to_record
+
+_log = logging.getLogger("iop_async.tokens")
+
+
+class Vault:
+    """Writes grants so that none is lost, and reads the newest there is.
+
+    Args:
+        store: where grants belong.
+        journal: where they go while the store fails.
+        scope: app and platform of the grants.
+        policy: when a grant must be looked at again.
+        holder: who leases.
+        lease_seconds: how long a lease lasts unless it is renewed.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        journal: SpillJournal | None,
+        scope: str,
+        policy: RefreshPolicy,
+        holder: str,
+        lease_seconds: float,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self.scope = scope
+        self._policy = policy
+        self._holder = holder
+        self._lease_seconds = lease_seconds
+        self._unpersisted: dict[str, Grant] = {}
+
+    @property
+    def unpersisted(self) -> tuple[Grant, ...]:
+        """Grants that the store does not have yet."""
+        return tuple(self._unpersisted.values())
+
+    async def load(self, seller: str) -> Grant | None:
+        """The newest grant of a seller."""
+        waiting = self._waiting_for((seller,))
+        try:
+            stored = await self._first_stored((seller,))
+        except StoreError:
+            if waiting is None:
+                raise
+            return waiting
+        newest = _newest(stored, waiting)
+        if newest is not waiting:
+            await self._discard(waiting)
+        return newest
+
+    async def lease(self, grant: Grant) -> Grant | None:
+        """The grant, read again and leased; ``None`` where somebody else refreshes it.
+
+        A lease of one's own is lengthened.
+        """
+        if grant.seller in self._unpersisted:
+            newest = await self.load(grant.seller)
+            if newest is self._unpersisted.get(grant.seller):
+                return newest
+        record = await self._store.lease(
+            self.scope, grant.seller, holder=self._holder, seconds=self._lease_seconds
+        )
+        return None if record is None else from_record(record)
+
+    async def lengthen(self, seller: str) -> None:
+        """Lengthen a lease of one's own."""
+        await self._store.lease(
+            self.scope, seller, holder=self._holder, seconds=self._lease_seconds
+        )
+
+    async def release(self, grant: Grant) -> None:
+        """Give a lease back."""
+        await self._store.lease(self.scope, grant.seller, holder=self._holder, seconds=0)
+
+    async def claim(self, *, due_by: datetime, limit: int) -> list[Grant]:
+        """Lease grants that are due, those that die first first."""
+        records = await self._store.claim(
+            self.scope,
+            due_by=due_by,
+            limit=limit,
+            holder=self._holder,
+            seconds=self._lease_seconds,
+        )
+        # What the store has of an unpersisted grant is old: its refresh token is spent.
+        return [from_record(each) for each in records if each.seller not in self._unpersisted]
+
+    async def next_due(self) -> datetime | None:
+        """When :meth:`claim` finds something next."""
+        return await self._store.next_due(self.scope)
+
+    async def write(self, grant: Grant, *, release: bool = False) -> Grant:
+        """Make a grant durable in the store.
+
+        Raises:
+            StaleRecord: the stored one is newer, or gone.
+            StoreError: the store failed.
+        """
+        record = self._record(grant)
+        stored = await self._store.put(record, release=self._holder if release else None)
+        return evolve(grant, revision=stored.revision)
+
+    async def keep(self, grant: Grant) -> Grant | None:
+        """Make the outcome of a refresh durable, whatever happens; the grant to go on with.
+
+        ``None`` where the seller was forgotten meanwhile. A later authorization wins over the
+        outcome; against a later pair of the same one it is kept as a candidate.
+        """
+        try:
+            return await self._settle(grant)
+        except StoreError as error:
+            await self._spill(grant, error)
+            return grant
+
+    async def authorize(self, token: Token) -> Grant:
+        """Keep what the seller has just granted: it replaces whatever there was."""
+        waiting = self._waiting_for(names_of(token))
+        grant = authorized(self.scope, token, waiting)
+        try:
+            while True:
+                try:
+                    stored = await self._first_stored(grant.sellers)
+                    grant = authorized(self.scope, token, _newest(waiting, stored))
+                    revision = stored.revision if stored else 0
+                    grant = await self.write(evolve(grant, revision=revision), release=True)
+                    break
+                except StaleRecord:
+                    continue
+        except StoreError as error:
+            await self._spill(grant, error)
+        else:
+            await self._discard(waiting)
+        return grant
+
+    def _waiting_for(self, sellers: Iterable[str]) -> Grant | None:
+        wanted = set(sellers)
+        waiting = self._unpersisted.values()
+        return next((grant for grant in waiting if not wanted.isdisjoint(grant.sellers)), None)
+
+    async def _first_stored(self, sellers: Iterable[str]) -> Grant | None:
+        for seller in sellers:
+            record = await self._store.get(self.scope, seller)
+            if record is not None:
+                return from_record(record)
+        return None
+
+    async def _discard(self, waiting: Grant | None) -> None:
+        """Drop what waited for the store and is there, or is superseded."""
+        if waiting is None:
+            return
+        if self._unpersisted.get(waiting.seller) is waiting:
+            del self._unpersisted[waiting.seller]
+        if self._journal is not None:
+            await self._journal.remove([self._record(waiting)])
+
+    async def _settle(self, grant: Grant) -> Grant | None:
+        while True:
+            try:
+                return await self.write(grant, release=True)
+            except StaleRecord:
+                stored = await self._store.get(self.scope, grant.seller)
+                if stored is None:
+                    return None
+                current = from_record(stored)
+                if current.authorization != grant.authorization:
+                    return current
+                if current.generation < grant.generation:
+                    grant = evolve(grant, revision=current.revision, warned=current.warned)
+                elif grant.token in (current.token, *current.candidates):
+                    return current
+                else:
+                    grant = evolve(current, candidates=(*current.candidates, grant.token))
+
+    async def _spill(self, grant: Grant, error: StoreError) -> None:
+        self._unpersisted[grant.seller] = grant
+        _log.error("seller %s is not in the store, which failed: %s", grant.seller, error)
+        if self._journal is not None:
+            try:
+                await self._journal.append(self._record(grant))
+            except (OSError, StoreError) as failure:
+                _log.critical("nor in the journal: %s; it is in memory only", failure)
+
+    async def recover(self) -> None:
+        """Take over what an earlier process could only write to the journal."""
+        if self._journal is not None:
+            for record in await self._journal.records():
+                if record.scope == self.scope:
+                    self._unpersisted.setdefault(record.seller, from_record(record))
+        await self.flush()
+
+    async def flush(self) -> list[Grant]:
+        """Write to the store what it does not have yet; what is there now."""
+        written = []
+        for grant in self.unpersisted:
+            try:
+                settled = await self._settle_or_insert(grant)
+            except StoreError:
+                break
+            await self._discard(grant)
+            if settled is not None:
+                written.append(settled)
+        return written
+
+    async def _settle_or_insert(self, grant: Grant) -> Grant | None:
+        stored = await self._first_stored(grant.sellers)
+        if stored is None:
+            return None if grant.revision else await self.write(grant)
+        if _newest(stored, grant) is stored:
+            return stored
+        if stored.authorization < grant.authorization:
+            grant = evolve(grant, revision=stored.revision)
+        return await self._settle(grant)
+
+    async def forget(self, seller: str) -> bool:
+        """Remove the grant that a seller finds; whether there was one."""
+        grant = await self.load(seller)
+        if grant is None:
+            return False
+        waiting = self._unpersisted.get(grant.seller)
+        await self._discard(waiting)
+        return await self._store.remove(self.scope, seller) or waiting is not None
+
+    async def all(self) -> AsyncIterator[Grant]:
+        """Every grant of the scope."""
+        async for record in self._store.records(self.scope):
+            yield self._unpersisted.get(record.seller) or from_record(record)
+
+    def _record(self, grant: Grant) -> Record:
+        return to_record(grant, due_at=due_at(grant, self._policy))
+
+
+def _newest(*grants: Grant | None) -> Grant | None:
+    """The newest; the first of several that are."""
+    known = [grant for grant in grants if grant is not None]
+    return max(known, key=lambda grant: (grant.authorization, grant.generation), default=None)

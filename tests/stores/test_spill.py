@@ -1,0 +1,319 @@
+"""The journal of unsaved pairs: what was appended is there, whatever happened since."""
+
+import json
+import os
+import stat
+import subprocess
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+from attrs import evolve
+from store_hands import BACKENDS, child, record, run
+
+from iop_async import StoreError
+from iop_async.stores import SpillJournal, _journals
+
+NOW = datetime(2026, 1, 1, 2, 3, 4, 567, UTC)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tokens.spill"
+
+
+@pytest.fixture
+def journal(path):
+    return SpillJournal(path)
+
+
+def kept_in(path):
+    return run(SpillJournal(path).records)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_record_comes_back_as_it_was_appended(journal, backend):
+    """Every field of it, in another process too."""
+    records = [
+        record("plain", body=b""),
+        record("many", "b", "a", due_at=NOW, dies_at=NOW, generation=3, revision=9),
+        record("odd\n\N{PILE OF POO}", body=bytes(range(256))),
+        record("plain", scope="another"),
+    ]
+
+    async def main():
+        assert await journal.records() == []
+        for one in records:
+            await journal.append(one)
+        return await journal.records()
+
+    assert run(main, backend) == records
+
+
+def test_the_newest_of_a_seller_counts(journal):
+    """By generation, then by revision, then by order."""
+    old, new, newest = (
+        record(generation=1, revision=9),
+        record(generation=2, revision=1),
+        record(generation=2, revision=2, body=b"a"),
+    )
+
+    async def main():
+        for one in (new, newest, old, evolve(newest, body=b"b")):
+            await journal.append(one)
+        return await journal.records()
+
+    assert run(main) == [evolve(newest, body=b"b")]
+
+
+def test_removing_drops_what_is_safe_and_nothing_else(journal):
+    """What another task appended meanwhile stays."""
+    safe = record(generation=2, revision=2, body=b"a")
+    rival = evolve(safe, body=b"b")
+    newer = evolve(safe, generation=3)
+    others = [record("other"), record(scope="other")]
+
+    async def main():
+        for one in (evolve(safe, generation=1), rival, safe, *others):
+            await journal.append(one)
+        await journal.remove([safe])
+        assert await journal.records() == [rival, *others]
+        await journal.append(newer)
+        await journal.remove([rival, others[0]])
+        assert await journal.records() == [others[1], newer]
+        await journal.remove([])
+        await journal.remove([record("unknown")])
+        assert await journal.records() == [others[1], newer]
+        await journal.remove([others[1], newer])
+        return await journal.records()
+
+    assert run(main) == []
+
+
+def test_an_emptied_journal_is_empty(journal, path):
+    """No token stays in a file that nobody looks at."""
+
+    async def main():
+        await journal.remove([record()])
+        assert not path.exists()
+        await journal.append(record())
+        await journal.remove([record()])
+
+    run(main)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids=oct)
+def test_only_its_user_can_read_it(journal, path, umask, monkeypatch):
+    """From its first byte on, and after it was rewritten."""
+    seen = []
+    write = _journals._write
+
+    def watch(file, content):
+        seen.extend(mode(entry) for entry in path.parent.iterdir())
+        write(file, content)
+
+    monkeypatch.setattr(_journals, "_write", watch)
+    before = os.umask(umask)
+    try:
+
+        async def main():
+            await journal.append(record("a"))
+            await journal.append(record("b"))
+            with path.open("ab") as file:
+                file.write(b'{"torn')
+            await journal.remove([record("a")])
+
+        run(main)
+    finally:
+        os.umask(before)
+    seen += [mode(entry) for entry in path.parent.iterdir()]
+    assert len(seen) > 6
+    assert set(seen) == {0o600}
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [
+        b'{"scope":"a","seller":"1001","selle',
+        b"\0\0\0\0",
+        b"\xff\xfe",
+        b"{}",
+        b"[1]",
+        b"true",
+        b'{"scope":1,"seller":"a","sellers":["a"],"due_at":null,"dies_at":null,"body":""}',
+        b'{"scope":"a","seller":"a","sellers":[2],"due_at":null,"dies_at":null,"body":""}',
+        b"[" * 100_000,
+    ],
+    ids=range(9),
+)
+def test_a_torn_line_is_skipped_and_kept_aside(journal, path, tear):
+    """It takes no other line with it, and it is never simply dropped."""
+
+    async def main():
+        await journal.append(record("a"))
+        with path.open("ab") as file:
+            file.write(tear)
+        assert await journal.records() == [record("a")]
+        await journal.append(record("b"))
+        await journal.append(record("c"))
+        assert await journal.records() == [record("a"), record("b"), record("c")]
+        assert tear in path.read_bytes()
+        await journal.remove([record("b")])
+        return await journal.records()
+
+    assert run(main) == [record("a"), record("c")]
+    assert tear not in path.read_bytes()
+    assert path.with_name("tokens.spill.torn").read_bytes() == tear + b"\n"
+
+
+def test_any_torn_end_leaves_the_lines_before_it(journal, path):
+    """Wherever the crash cut."""
+
+    async def main():
+        for n in range(3):
+            await journal.append(record(f"{n}"))
+
+    run(main)
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        complete = sum(size >= len(b"".join(lines[: n + 1])) - 1 for n in range(3))
+        assert [one.seller for one in kept_in(path)] == ["0", "1", "2"][:complete]
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync"])
+def test_an_append_that_fails_leaves_what_was_there(journal, path, failing, monkeypatch):
+    """The disk is full, say; the next one succeeds."""
+    written = []
+
+    def write(file, content):
+        written.append(file.write(content[:10]))
+        raise OSError(28, "No space left on device")
+
+    def fsync(descriptor):
+        raise OSError(5, "Input/output error")
+
+    async def main():
+        await journal.append(record("a"))
+        found = path.read_bytes()
+        with monkeypatch.context() as patch:
+            if failing == "write":
+                patch.setattr(_journals, "_write", write)
+            else:
+                patch.setattr(_journals.os, "fsync", fsync)
+            with pytest.raises(StoreError, match=r"what it held is intact.*(No space|Input)"):
+                await journal.append(record("b"))
+        assert path.read_bytes() == found
+        await journal.append(record("c"))
+        return await journal.records()
+
+    assert run(main) == [record("a"), record("c")]
+
+
+def test_a_rewrite_that_fails_leaves_what_was_there(journal, path, monkeypatch):
+    """And no draft of it."""
+
+    def sync(directory):
+        raise OSError(28, "No space left on device")
+
+    async def main():
+        for seller in ("a", "b"):
+            await journal.append(record(seller))
+        with monkeypatch.context() as patch:
+            patch.setattr(_journals.os, "fsync", sync)
+            with pytest.raises(StoreError):
+                await journal.remove([record("a")])
+        return await journal.records()
+
+    assert run(main) == [record("a"), record("b")]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_missing_directory_is_an_error(tmp_path):
+    """A typed one, which names the path and no secret."""
+    journal = SpillJournal(tmp_path / "not there" / "tokens.spill")
+    with pytest.raises(StoreError, match=r"not there/tokens\.spill: .*No such file") as caught:
+        run(lambda: journal.append(record(body=b"canary")))
+    assert "canary" not in f"{caught.value}{caught.value.__cause__!r}"
+    assert str(tmp_path) in repr(journal)
+
+
+def test_a_journal_that_stays_locked_is_given_up_in_time(journal, path, monkeypatch):
+    """A process that hangs must not keep all the others from closing."""
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr("iop_async.stores._locks._PATIENCE", 0.1)
+
+    async def main():
+        await journal.append(record())
+        with path.open("rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with pytest.raises(StoreError, match="another process kept the file locked"):
+                await journal.append(record("b"))
+        await journal.append(record("c"))
+        return await journal.records()
+
+    assert run(main) == [record(), record("c")]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tasks_share_a_journal(journal, backend):
+    """Cancelled ones among them."""
+
+    async def append(n, patience):
+        with anyio.move_on_after(patience) as scope:
+            await journal.append(record(f"{n}"))
+        if not scope.cancelled_caught:
+            acknowledged.add(f"{n}")
+
+    acknowledged = set()
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            for n in range(100):
+                tasks.start_soon(append, n, (0, 0.01, 30)[n % 3])
+        return {one.seller for one in await journal.records()}
+
+    assert acknowledged <= run(main, backend)
+    assert acknowledged
+
+
+def test_processes_share_a_journal(path):
+    """Appending and rewriting at the same time loses nothing."""
+    pytest.importorskip("fcntl")
+    children = [
+        subprocess.Popen(child("spill", path, name, 40), stderr=subprocess.PIPE) for name in "abcd"
+    ]
+    for one in children:
+        _, error = one.communicate(timeout=60)
+        assert one.returncode == 0, error.decode()
+    removed = {f"{name}-{n}" for name in "abcd" for n in (4, 14, 24, 34)}
+    expected = {f"{name}-{n}" for name in "abcd" for n in range(40)} - removed
+    assert {one.seller for one in kept_in(path)} == expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+def kill_writers(path, times):
+    done = subprocess.run(
+        child("spill_killed", path, times), capture_output=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout) >= times
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
+def test_a_killed_process_leaves_every_appended_record(path):
+    """Wherever in an append or a rewrite it died."""
+    kill_writers(path, 20)
+
+
+@pytest.mark.drill
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
+def test_a_process_killed_many_times_leaves_every_appended_record(path):
+    """Two hundred times over."""
+    kill_writers(path, 200)

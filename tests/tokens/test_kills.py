@@ -1,0 +1,108 @@
+"""Processes really killed: what the gateway considers live is stored, or its loss is reported."""
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from kill_driver import POINTS
+
+import iop_async as iop
+from iop_async.sandbox import Sandbox, SandboxApp, running
+from iop_async.stores import SQLiteStore
+from iop_async.tokens._refresher import MAX_PRESENTATIONS
+
+DRIVER = Path(__file__).parent / "kill_driver.py"
+SELLERS = 12
+
+
+class Judge:
+    """Compares what is stored with what is live, after every kill."""
+
+    def __init__(self, sandbox, url, path):
+        self.sandbox = sandbox
+        self.client = iop.Client(iop.App("123456", "helloworld"), iop.gateways.Iop(url))
+        self.store = SQLiteStore(path)
+        self.manager = iop.TokenManager(self.client, self.store, keeper=False, scope="kills")
+        self.kills = self.ambiguous = self.silently_lost = self.false_alarms = 0
+
+    async def authorize(self, sellers):
+        async with self.client, self.manager:
+            for seller in sellers:
+                await self.manager.authorize(self.sandbox.authorize(seller))
+
+    async def inspect(self):
+        """Count what is wrong; a seller whose loss was reported authorizes again."""
+        reported = []
+        async for record in self.store.records("kills"):
+            body = json.loads(record.body)
+            live = self.sandbox.grants.live_pair("123456", record.seller)
+            is_live = body["token"]["refresh_token"] == live.refresh_token
+            if body["state"] != "live":
+                reported.append(record.seller)
+                self.false_alarms += is_live
+            elif not is_live and body["intent"] is None:
+                self.silently_lost += 1
+        self.ambiguous += len(reported)
+        await self.authorize(reported)
+
+    async def settled(self):
+        """Wait until the gateway has done what the dead process asked of it."""
+        before = -1
+        while (now := len(self.sandbox.ledger.refreshes)) != before:
+            before = now
+            time.sleep(0.02)
+
+
+async def _kill(tmp_path, kills, seed, capsys):
+    sandbox = Sandbox(apps=[SandboxApp("123456", "helloworld")], sellers=SELLERS)
+    path = tmp_path / "tokens.db"
+    chance = random.Random(seed)
+    points = itertools.cycle([*POINTS, "random", "random"])
+    with running(sandbox) as url:
+        judge = Judge(sandbox, url, path)
+        await judge.authorize(sandbox.sellers)
+        command = [sys.executable, str(DRIVER), url, str(path), str(seed)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as driver:
+            for point in itertools.chain(itertools.islice(points, kills), ["never"]):
+                driver.stdin.write(f"{point} {chance.randint(1, 2 * SELLERS)}\n")
+                driver.stdin.flush()
+                outcome = driver.stdout.readline().strip()
+                assert outcome == ("ended 0" if point == "never" else "killed")
+                judge.kills += point != "never"
+                await judge.settled()
+                await judge.inspect()
+            driver.stdin.close()
+        async for record in judge.store.records("kills"):
+            live = sandbox.grants.live_pair("123456", record.seller)
+            assert json.loads(record.body)["token"]["refresh_token"] == live.refresh_token
+        presented = [entry.token for entry in sandbox.ledger.refreshes]
+        await judge.store.aclose()
+        await judge.client.aclose()
+    with capsys.disabled():
+        print(
+            f"\n{judge.kills} kills, {judge.ambiguous} ambiguous, "
+            f"{judge.silently_lost} silently lost, {judge.false_alarms} false alarms, "
+            f"{len(presented)} refreshes presented"
+        )
+    assert judge.kills == kills
+    assert judge.silently_lost == 0
+    assert judge.false_alarms == 0
+    assert max(presented.count(token) for token in set(presented)) <= MAX_PRESENTATIONS
+
+
+async def test_a_killed_process_loses_no_grant_silently(tmp_path, capsys):
+    """At each marked point and at random; the sandbox judges."""
+    await _kill(tmp_path, 48, 1, capsys)
+
+
+@pytest.mark.drill
+async def test_five_hundred_killed_processes_lose_no_grant_silently(tmp_path, capsys):
+    """At each marked point and at random; the sandbox judges."""
+    await _kill(tmp_path, 520, 2, capsys)

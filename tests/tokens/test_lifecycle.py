@@ -1,0 +1,168 @@
+"""Tasks, cancellation, event loops, shutdown."""
+
+import asyncio
+import copy
+import os
+import pickle
+
+import anyio
+import pytest
+import pytest_asyncio
+from tokens_world import eventually
+
+import iop_async as iop
+
+MONTH = 30 * 86400
+REFRESH = "/auth/token/refresh"
+
+
+async def test_cancelling_every_waiter_neither_stops_nor_repeats_a_refresh(world):
+    """The manager owns the refresh; it completes and persists."""
+    async with world.manager() as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH + 1)
+        world.sandbox.fail("latency", seconds=0.5, api=REFRESH)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await tokens.token("1001")
+        await eventually(lambda: world.presented() == 1)
+        token = await tokens.token("1001")
+        assert token.access_token == world.live().access_token
+        assert world.presented() == 1
+
+
+async def test_one_impatient_waiter_does_not_disturb_the_others(world):
+    """A tenth of a second, and the other nine get their token."""
+    async with world.manager() as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH + 1)
+        world.sandbox.fail("latency", seconds=0.5, api=REFRESH)
+        served = []
+
+        async def ask(seconds):
+            with anyio.move_on_after(seconds):
+                served.append((await tokens.token("1001")).access_token)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, 0.1)
+            for _ in range(9):
+                tasks.start_soon(ask, 10)
+        assert served == [world.live().access_token] * 9
+        assert world.presented() == 1
+
+
+async def test_closing_drains_what_is_under_way(world):
+    """Fifty refreshes: all of them stored."""
+    world.sandbox.add_sellers(50)
+    async with world.manager(concurrency=50) as tokens:
+        for seller in world.sandbox.sellers:
+            await tokens.authorize(world.code(seller))
+        world.clock.advance(MONTH - 60 * 20)
+        world.sandbox.fail("latency", seconds=0.3, api=REFRESH, times=None)
+        for seller in world.sandbox.sellers:
+            await tokens.token(seller)
+    store = world.store()
+    async with world.manager(store) as tokens:
+        for seller in world.sandbox.sellers:
+            token = await tokens.token(seller)
+            assert token.access_token == world.live(seller).access_token
+    assert world.presented() == 53
+
+
+async def test_what_is_not_drained_is_left_as_an_intent_and_named(world, caplog):
+    """A log line says whose; the next start probes once."""
+    async with world.manager(drain_seconds=0.2) as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH - 120)
+        world.sandbox.fail("latency", seconds=2, api=REFRESH, after=False)
+        await tokens.token("1001")
+        await eventually(lambda: world.sandbox.faults.rules[0].hits == 1)
+    assert "1001" in caplog.text
+    async with world.manager(keeper=True) as tokens:
+        events = tokens.events()
+        with anyio.fail_after(10):
+            assert (await anext(events)).kind in ("refreshed", "ambiguous")
+
+
+async def test_a_listener_that_does_not_listen_delays_nobody(world):
+    """The oldest events go first, and are counted."""
+    async with world.manager() as tokens:
+        events = tokens.events()
+        await tokens.authorize(world.code())
+        for _ in range(1_010):
+            events.push(object())
+        await tokens.refresh("1001")
+        assert events.missed >= 10
+
+
+@pytest_asyncio.fixture
+async def tokens(world):
+    """Entered in one task, left in another."""
+    async with world.manager(keeper=True) as manager:
+        yield manager
+
+
+async def test_a_manager_works_in_a_fixture(tokens, world):
+    """Like any other."""
+    await tokens.authorize(world.code())
+    assert (await tokens.token("1001")).access_token == world.live().access_token
+
+
+def test_one_manager_may_run_in_two_event_loops_one_after_the_other(world):
+    """No primitive is bound to a loop that is gone."""
+
+    async def main(tokens, code):
+        async with tokens:
+            if code:
+                await tokens.authorize(code)
+            world.clock.advance(MONTH + 1)
+            return (await tokens.token("1001")).access_token
+
+    store = world.store()
+    client = world.client()
+    tokens = iop.TokenManager(client, store, clock=world.clock, keeper=False)
+
+    async def whole(code):
+        async with client:
+            return await main(tokens, code)
+
+    first = anyio.run(whole, world.code())
+    second = anyio.run(whole, None)
+    third = anyio.run(whole, None, backend="trio")
+    anyio.run(store.aclose)
+    assert len({first, second, third}) == 3
+    assert third == world.live().access_token
+
+
+async def test_a_manager_is_neither_entered_twice_nor_used_before(world):
+    """Clear errors."""
+    manager = iop.TokenManager(world.client(), world.store())
+    with pytest.raises(RuntimeError, match="not running here"):
+        await manager.refresh_due() if False else manager._parts
+    async with world.manager() as tokens:
+        with pytest.raises(RuntimeError, match="already running"):
+            await tokens.__aenter__()
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_manager_is_not_pickled_or_copied(world, duplicate):
+    """It holds secrets and tasks."""
+    with pytest.raises(TypeError, match="not pickled or copied"):
+        duplicate(iop.TokenManager(world.client(), world.store()))
+
+
+async def test_a_child_process_does_not_share_the_parent_s_refreshes(world):
+    """After a fork the manager is not running; the parent's goes on."""
+    async with world.manager() as tokens:
+        await tokens.authorize(world.code())
+        pid = os.fork()
+        if pid == 0:
+            try:
+                tokens._parts  # noqa: B018
+            except RuntimeError:
+                os._exit(0)
+            os._exit(1)
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        await tokens.refresh("1001")
