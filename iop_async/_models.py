@@ -157,7 +157,7 @@ class HttpRequest:
 
     method: HttpMethod
     url: str = field(repr=lambda url: repr(url.partition("?")[0]))
-    headers: Mapping[str, str] = field(factory=dict)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: Body = field(default=b"", repr=False)
 
 

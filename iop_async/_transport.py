@@ -10,16 +10,16 @@ import anyio
 from attrs import asdict, field, frozen, validators
 
 from ._exceptions import TransportError, TransportTimeout
-from ._failures import forget_frames, translate
-from ._incoming import Incoming
+from ._http.failures import forget_frames, translate
+from ._http.incoming import Incoming
+from ._http.outgoing import Outgoing, prepare
+from ._http.streams import CHUNK, CLOSE_WITHIN, Upload
 from ._models import HttpRequest, HttpResponse
-from ._outgoing import Outgoing, prepare
-from ._streams import CHUNK, CLOSE_WITHIN, Upload
 
 if TYPE_CHECKING:
     import ssl
 
-    from ._borrowed import AsyncClient
+    from ._http.borrowed import AsyncClient
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 
@@ -101,12 +101,12 @@ class HttpxTransport:
     def _choose_route(self, client: AsyncClient | None, max_connections: int) -> _Route:
         # Imported here because httpcore takes almost as long to import as all the rest.
         if client is None:
-            from ._connections import PoolRoute
+            from ._http.connections import PoolRoute
 
             return PoolRoute(
                 max_connections=max_connections, timeouts=self._timeouts, tls=tls_context
             )
-        from ._borrowed import ClientRoute
+        from ._http.borrowed import ClientRoute
 
         return ClientRoute(client, self._timeouts)
 

@@ -8,8 +8,8 @@ import pytest
 from loopback import Server, answer
 
 from iop_async import HttpRequest, HttpxTransport, TransportTimeout
-from iop_async import _connections as connections_module
-from iop_async._connections import ConnectionPool
+from iop_async._http import connections as connections_module
+from iop_async._http.connections import ConnectionPool
 from iop_async._transport import Timeouts
 
 

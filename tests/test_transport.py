@@ -31,8 +31,8 @@ from loopback import Server, answer
 
 from iop_async import HttpRequest, HttpxTransport, ProtocolError, TransportError, TransportTimeout
 from iop_async import _transport as transport_module
-from iop_async._connections import PoolRoute
-from iop_async._incoming import Incoming
+from iop_async._http.connections import PoolRoute
+from iop_async._http.incoming import Incoming
 from iop_async._transport import Timeouts
 from iop_async.protocols import Transport
 

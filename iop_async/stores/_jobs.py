@@ -36,14 +36,14 @@ class Job(Generic[C, T]):
     operation: Callable[[C], T] = field(repr=False)
     done: anyio.Event = field(factory=anyio.Event, init=False)
     value: T | None = field(default=None, init=False, repr=False)
-    error: Exception | None = field(default=None, init=False)
+    error: BaseException | None = field(default=None, init=False)
     call_in_loop: _CallInLoop = field(factory=_caller_of_this_loop, init=False, repr=False)
 
     def succeed(self, value: T) -> None:
         """It was done; may still be followed by :meth:`fail`."""
         self.value = value
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """It was not done. Our own errors lose the frames of the thread, whose locals tell much."""
         self.error = error.with_traceback(None) if isinstance(error, StoreError) else error
 

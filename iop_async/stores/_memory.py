@@ -9,6 +9,7 @@ from heapq import nsmallest
 from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
 
+from .._models import require_aware
 from .._records import Record
 from ._checks import check_lease, check_record
 from ._decide import is_repetition
@@ -112,6 +113,7 @@ class MemoryStore:
     ) -> list[Record]:
         """Lease records that are due and not leased, those that die first first."""
         check_lease(seconds)
+        require_aware("due_by", due_by)
         await checkpoint()
         now = self._now()
         ready = (

@@ -77,7 +77,7 @@ def _waiting(inbox: Inbox) -> tuple[list[Job[Any, Any]], Pause | End | None]:
 def _serve(resource: Resource, jobs: list[Job[Any, Any]]) -> None:
     try:
         resource.serve(jobs)
-    except Exception as error:  # noqa: BLE001 - a bug; those who wait must learn of it
+    except BaseException as error:  # noqa: BLE001 - a bug; those who wait must learn of it
         for job in jobs:
             job.fail(error)
     wake(jobs)

@@ -68,6 +68,8 @@ class Worker(Generic[C]):
         try:
             await job.done.wait()
         except BaseException:
+            # What was asked for is done all the same: a token pair that is nowhere else would be
+            # lost. Only a lease that nobody knows of is of no use.
             if undo is not None:
                 with suppress(StoreError):  # closed meanwhile: there is nobody left to ask
                     self._send(Job(partial(_undo, job, undo)))

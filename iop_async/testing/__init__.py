@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 try:
     import pytest
-except ImportError as error:
+except ImportError as _error:
     msg = "iop_async.testing needs pytest: pip install pytest"
-    raise ImportError(msg, name="pytest") from error
+    raise ImportError(msg, name="pytest") from _error
 
 if TYPE_CHECKING:
     from ._clock import MovableClock

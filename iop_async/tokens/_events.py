@@ -50,7 +50,7 @@ class EventStream(AsyncIterator[TokenEvent]):
     """Events in order, for one listener. A slow one loses the oldest; ``missed`` counts them."""
 
     def __init__(self) -> None:
-        self.missed = 0
+        self.missed: int = 0
         self._waiting: deque[TokenEvent] = deque(maxlen=KEPT)
         self._arrived = anyio.Event()
         self._closed = False

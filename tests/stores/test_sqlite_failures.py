@@ -244,6 +244,30 @@ def test_a_write_that_fails_half_way_leaves_nothing_behind(path, monkeypatch):
     run(main)
 
 
+def test_a_name_that_is_no_text_is_refused_without_harm_to_others(path):
+    """Neither reading nor removing by it fails those who ask at the same time."""
+
+    async def main():
+        async with SQLiteStore(path) as store:
+            kept = await store.put(record())
+
+            async def refused(ask):
+                with pytest.raises(ValueError, match="surrogates not allowed"):
+                    await ask(SCOPE, "\ud800")
+
+            async def served():
+                assert await store.get(SCOPE, "1001") == kept
+                assert not await store.remove(SCOPE, "unknown")
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(refused, store.get)
+                    tasks.start_soon(served)
+                    tasks.start_soon(refused, store.remove)
+
+    run(main)
+
+
 def test_a_bug_reaches_who_met_it_and_nobody_else(path):
     """The store goes on."""
 
@@ -343,6 +367,9 @@ def test_a_record_that_breaks_the_rules_is_refused_before_it_is_written(path):
             for seconds in (0, -1, float("nan"), float("inf"), 1e12):
                 with pytest.raises(ValueError, match="lease"):
                     await store.claim(SCOPE, due_by=None, limit=1, holder="a", seconds=seconds)
+            naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is what is refused
+            with pytest.raises(ValueError, match="due_by is a naive datetime"):
+                await store.claim(SCOPE, due_by=naive, limit=1, holder="a", seconds=1)
             assert [one async for one in store.records(SCOPE)] == []
 
     run(main)

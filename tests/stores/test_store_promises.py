@@ -47,6 +47,11 @@ class TestSQLiteStore(WithClock):
         return lambda: SQLiteStore(tmp_path / "tokens.db", now=clock.now)
 
 
+@pytest.mark.drill
+class TestSQLiteStoreAtLength(TestSQLiteStore):
+    many = 10_000
+
+
 def test_they_have_the_shape_of_a_store(tmp_path):
     """As a type checker sees it, and at run time."""
     stores: list[TokenStore] = [MemoryStore(), SQLiteStore(tmp_path / "tokens.db")]

@@ -70,11 +70,10 @@ def claim(db: sqlite3.Connection, scope: str, *, due_by: int, limit: int, lease:
     if len(candidates) > few:
         # so many are due that the first to die are soon found among all
         candidates = _candidates(db, DYING, {**facts, "limit": limit})
-    records = []
-    for _, key in sorted(candidates)[:limit]:
-        db.execute(f"{_TAKE} WHERE id = :key", {**asdict(lease), "key": key})
-        records.append(_rows.by_id(db, key))
-    return Claimed(records, lease)
+    keys = [key for _, key in sorted(candidates)[:limit]]
+    taken = {"holder": lease.holder, "until": lease.until}
+    db.executemany(f"{_TAKE} WHERE id = :key", [{**taken, "key": key} for key in keys])
+    return Claimed([_rows.by_id(db, key) for key in keys], lease)
 
 
 def unclaim(db: sqlite3.Connection, claimed: Claimed) -> None:

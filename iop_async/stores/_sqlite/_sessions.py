@@ -161,6 +161,8 @@ class Reader(_Session):
             except (sqlite3.Error, OSError, StoreError) as exc:
                 self.close()
                 job.fail(store_error(exc, self.path))
+            except Exception as exc:  # noqa: BLE001 - it is given to who asked
+                job.fail(exc)
 
     def _do(self, job: SqliteJob) -> Any:
         return job.operation(self.connection())

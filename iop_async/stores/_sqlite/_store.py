@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from ..._models import require_aware
 from ..._records import Record
 from .._checks import check_lease, check_record
 from .._pages import Pages
@@ -117,6 +118,7 @@ class SQLiteStore:
         A caller that is cancelled while it waits leases nothing.
         """
         check_lease(seconds)
+        require_aware("due_by", due_by)
 
         def operation(db: sqlite3.Connection) -> _leases.Claimed:
             return _leases.claim(

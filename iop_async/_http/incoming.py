@@ -6,8 +6,8 @@ import zlib
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final
 
-from ._exceptions import ProtocolError
-from ._models import HttpResponse
+from .._exceptions import ProtocolError
+from .._models import HttpResponse
 
 KEPT: Final = 64 * 1024
 """Bytes of an unreadable answer that its error keeps."""

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self
 from anyio import to_thread
 from attrs import define, field
 
-from ._models import Body, FileContent
+from .._models import Body, FileContent
 
 CHUNK: Final = 256 * 1024
 """Bytes that are read and sent at a time; the write timeout is for one of these."""

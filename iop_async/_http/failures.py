@@ -12,9 +12,9 @@ from typing import Final
 
 from attrs import frozen
 
-from ._exceptions import TransportError, TransportTimeout
-from ._outgoing import Outgoing
-from ._streams import UploadBroken
+from .._exceptions import TransportError, TransportTimeout
+from .outgoing import Outgoing
+from .streams import UploadBroken
 
 _LIBRARIES: Final = frozenset(
     {"anyio", "h11", "httpcore", "httpcore2", "httpx", "httpx2", "respx", "trio"}

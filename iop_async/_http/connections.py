@@ -17,10 +17,10 @@ import anyio
 import httpcore
 from anyio.lowlevel import current_token
 
-from ._incoming import Incoming
-from ._outgoing import Outgoing
-from ._sockets import Sockets
-from ._streams import CLOSE_WITHIN
+from .incoming import Incoming
+from .outgoing import Outgoing
+from .sockets import Sockets
+from .streams import CLOSE_WITHIN
 
 KEEPALIVE: Final = 20.0
 """Seconds that an idle connection is kept."""

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import anyio
 
-from ._incoming import Incoming
-from ._outgoing import Outgoing
-from ._streams import CLOSE_WITHIN, Upload
+from .incoming import Incoming
+from .outgoing import Outgoing
+from .streams import CLOSE_WITHIN, Upload
 
 
 class AsyncClient(Protocol):

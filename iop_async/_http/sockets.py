@@ -18,7 +18,7 @@ import httpcore
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from ._streams import CLOSE_WITHIN
+from .streams import CLOSE_WITHIN
 
 COALESCE: Final = 64 * 1024
 """Bytes of a request that wait for the rest of it."""

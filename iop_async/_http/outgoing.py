@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from ._models import HttpRequest
-from ._streams import Upload
+from .._models import HttpRequest
+from .streams import Upload
 
 _URL = re.compile(r"(https?://[^/?#\s@]+)([/?][!\"$-~]*)?", re.IGNORECASE)
 _PORTS: Final = {"http": 80, "https": 443}
