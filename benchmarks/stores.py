@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,8 @@ SCOPE = "12345678@api.taobao.global"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BODY = b"x" * 1_200
 ROUNDS = 7
+
+Verdict = tuple[str, float, str, float]
 
 
 def grant(n: int) -> Record:
@@ -83,7 +85,7 @@ async def fill(path: Path, count: int) -> None:
             )
 
 
-async def open_and_look(path: Path) -> tuple[float, ...]:
+async def open_and_look(path: Path) -> dict[str, float]:
     """Seconds to open a store and learn when something is due, to claim it, to find nothing."""
     begun = perf_counter()
     async with SQLiteStore(path) as store:
@@ -94,8 +96,11 @@ async def open_and_look(path: Path) -> tuple[float, ...]:
         assert not await store.claim(SCOPE, due_by=START, limit=50, holder="a", seconds=60)
         nothing = perf_counter()
         await store.lease(SCOPE, due.seller, holder="a", seconds=0)
-        assert await store.get(SCOPE, "seller-7") is not None
-    return opened - begun, claimed - opened, nothing - claimed
+    return {
+        "open, next_due": opened - begun,
+        "claim the one due": claimed - opened,
+        "claim, nothing due": nothing - claimed,
+    }
 
 
 async def claim_of_many(path: Path, due_by: datetime) -> float:
@@ -122,48 +127,53 @@ def milliseconds(value: float) -> str:
     return f"{value * 1000:,.2f} ms"
 
 
-def grant_table(directory: Path) -> Iterator[str]:
+def compare_writers(directory: Path) -> list[Verdict]:
     """Grants a second, one by one and together."""
     rates: dict[int, list[float]] = {1: [], 20: [], 100: []}
     for _ in range(ROUNDS):
         for writers, found in rates.items():
             grants = 500 if writers == 1 else 4_000
             found.append(anyio.run(grants_a_second, directory, writers, grants))
-    yield "grants a second, each durable before its put returns"
-    alone = median(rates[1])
+    print("grants a second, each durable before its put returns")
+    ratios = {writers: median(found) / median(rates[1]) for writers, found in rates.items()}
     for writers, found in rates.items():
         name = "one by one" if writers == 1 else f"{writers} writers at once"
-        yield f"  {name:<24}{spread(found, whole)}   x {median(found) / alone:.1f}"
+        print(f"  {name:<24}{spread(found, whole)}   x {ratios[writers]:.1f}")
+    print(flush=True)
+    return [
+        (f"{writers} writers at once / one by one", ratios[writers], ">=", bound)
+        for writers, bound in ((20, 2.0), (100, 3.0))
+    ]
 
 
-def size_table(directory: Path, small: int, large: int) -> Iterator[str]:
-    """What opening and finding the first due record costs, among few and among many."""
-    sizes = (small, large)
-    paths = {size: directory / f"{size}.db" for size in sizes}
+def compare_sizes(directory: Path, small: int, large: int) -> list[Verdict]:
+    """What opening and finding what is due costs, among few records and among many."""
+    paths = {size: directory / f"{size}.db" for size in (small, large)}
     for size, path in paths.items():
         anyio.run(fill, path, size)
-    names = ("open, next_due", "claim the one due", "claim, nothing due")
     times: dict[tuple[str, int], list[float]] = {}
     for _ in range(ROUNDS * 3):
         for size, path in paths.items():
-            for name, taken in zip(names, anyio.run(open_and_look, path), strict=True):
+            for name, taken in anyio.run(open_and_look, path).items():
                 times.setdefault((name, size), []).append(taken)
-    half = f"claim 50 of {small // 2:,} due"
-    nearly = f"claim 50 of {small - 1:,} due"
-    many = {half: timedelta(days=30, seconds=small // 2), nearly: timedelta(days=30, seconds=small)}
     for _ in range(ROUNDS):
         for size, path in paths.items():
-            for name, later in many.items():
-                taken = anyio.run(claim_of_many, path, START + later)
-                times.setdefault((name, size), []).append(taken)
-    yield f"{'':<26}{small:>12,} records{'':<22}{large:>12,} records{'':<18}ratio"
-    for name in (*names, *many):
+            for due in (small // 2, small - 1):
+                taken = anyio.run(claim_of_many, path, START + timedelta(days=30, seconds=due))
+                times.setdefault((f"claim 50 of {due:,} due", size), []).append(taken)
+    print(f"{'':<26}{small:>12,} records{'':<22}{large:>12,} records{'':<18}ratio")
+    ratios = {}
+    for name in dict.fromkeys(name for name, _ in times):
         of_small, of_large = times[name, small], times[name, large]
-        ratio = median(of_large) / median(of_small)
+        ratios[name] = median(of_large) / median(of_small)
         left, right = spread(of_small, milliseconds), spread(of_large, milliseconds)
-        yield f"  {name:<24}{left:<42}{right:<42}{ratio:.2f}"
+        print(f"  {name:<24}{left:<42}{right:<42}{ratios[name]:.2f}")
     megabytes = [path.stat().st_size / 1e6 for path in paths.values()]
-    yield f"  {'file':<24}{megabytes[0]:>6,.0f} MB{'':<33}{megabytes[1]:>6,.0f} MB"
+    print(f"  {'file':<24}{megabytes[0]:>6,.0f} MB{'':<33}{megabytes[1]:>6,.0f} MB\n")
+    return [
+        (f"{name}: {large:,} / {small:,} records", ratio, "<=", 2.0 if "50" in name else 1.5)
+        for name, ratio in ratios.items()
+    ]
 
 
 def main() -> None:
@@ -173,12 +183,11 @@ def main() -> None:
     parser.add_argument("--directory", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as made:
-        directory = Path(made)
-        for line in grant_table(directory):
-            print(line, flush=True)
-        print()
-        for line in size_table(directory, options.small, options.large):
-            print(line, flush=True)
+        verdicts = compare_writers(Path(made))
+        verdicts += compare_sizes(Path(made), options.small, options.large)
+    for name, value, relation, bound in verdicts:
+        holds = value >= bound if relation == ">=" else value <= bound
+        print(f"{'PASS' if holds else 'FAIL'}  {name}: {value:.2f} ({relation} {bound:g})")
 
 
 if __name__ == "__main__":

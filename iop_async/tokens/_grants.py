@@ -29,11 +29,13 @@ class Intent:
 
     Attributes:
         at: since when.
+        holder: who presents it.
         presentations: how often by now; more than once is to probe, after a lost answer.
         is_reported: somebody was told of the lost answer; nobody was where a process died.
     """
 
     at: datetime
+    holder: str = ""
     presentations: int = 1
     is_reported: bool = False
 
@@ -99,12 +101,13 @@ def _ids_of(token: Token) -> list[str]:
 def authorized(scope: str, token: Token, before: Grant | None) -> Grant:
     """A grant that the seller has just given, in the place of an earlier one if there was one."""
     names = names_of(token)
-    if before is None:
+    if before is None or not set(before.sellers) <= set(names):
+        # One of several sellers approved alone: the others go on with what they have.
         return Grant(scope=scope, seller=names[0], sellers=names, token=token)
     return Grant(
         scope=scope,
         seller=before.seller,
-        sellers=tuple(dict.fromkeys((before.seller, *names))),
+        sellers=names,
         token=token,
         authorization=before.authorization + 1,
         generation=before.generation + 1,
@@ -112,15 +115,15 @@ def authorized(scope: str, token: Token, before: Grant | None) -> Grant:
     )
 
 
-def intending(grant: Grant, now: datetime) -> Grant:
+def intending(grant: Grant, now: datetime, holder: str) -> Grant:
     """About to present the refresh token, once more where that was never answered.
 
     The record stays due meanwhile, so that somebody finds it if this process dies.
     """
     if grant.intent is None:
-        return evolve(grant, intent=Intent(now))
-    again = evolve(grant.intent, at=now, presentations=grant.intent.presentations + 1)
-    return evolve(grant, intent=again)
+        return evolve(grant, intent=Intent(now, holder))
+    times = grant.intent.presentations + 1
+    return evolve(grant, intent=evolve(grant.intent, at=now, holder=holder, presentations=times))
 
 
 def renewed(grant: Grant, token: Token) -> Grant:
@@ -266,7 +269,10 @@ def _intent_from_json(fields: dict[str, Any] | None) -> Intent | None:
     if fields is None:
         return None
     return Intent(
-        _moment(fields["at"]), fields.get("presentations", 1), fields.get("is_reported", False)
+        _moment(fields["at"]),
+        fields.get("holder", ""),
+        fields.get("presentations", 1),
+        fields.get("is_reported", False),
     )
 
 

@@ -25,6 +25,8 @@ class Keeper:
 
     Args:
         capacity: grants tended to at a time.
+        pause: seconds between two looks at least, when nothing was found: leases end by the
+            store's clock, which may differ.
         on_error: told of every error that is no failed refresh.
         on_grant: told of every grant that was tended to.
         on_failure: told of every seller whose refresh failed.
@@ -38,6 +40,7 @@ class Keeper:
         *,
         clock: Clock,
         capacity: int,
+        pause: float,
         on_error: Callable[[Exception], None],
         on_grant: Callable[[Grant], None],
         on_failure: Callable[[str], None],
@@ -47,6 +50,7 @@ class Keeper:
         self._flights = flights
         self._clock = clock
         self._capacity = capacity
+        self._pause = pause
         self._on_error = on_error
         self._on_grant = on_grant
         self._on_failure = on_failure
@@ -118,6 +122,7 @@ class Keeper:
         async with anyio.create_task_group() as tasks:
 
             async def alarm() -> None:
+                await anyio.sleep(self._pause)
                 await self._clock.sleep_until(min(moments))
                 self._news.set()
 

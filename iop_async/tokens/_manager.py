@@ -371,6 +371,7 @@ class TokenManager:
             flights,
             clock=self._clock,
             capacity=self._concurrency * 4,
+            pause=self._lease_seconds / 20,
             on_error=self._on_error,
             on_grant=self._cache.put,
             on_failure=self._cache.drop,

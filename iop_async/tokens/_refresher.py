@@ -119,7 +119,7 @@ class Refresher:
     async def _present(self, grant: Grant) -> Grant:
         now = self._clock.now()
         await self._require_presentable(grant, now)
-        grant = await self._vault.write(intending(grant, now))
+        grant = await self._vault.write(intending(grant, now, self._vault.holder))
         try:
             async with self._slots:
                 await self._rate.wait()

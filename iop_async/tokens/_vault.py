@@ -46,7 +46,7 @@ class Vault:
         self._journal = journal
         self.scope = scope
         self._policy = policy
-        self._holder = holder
+        self.holder = holder
         self._lease_seconds = lease_seconds
         self._unpersisted: dict[str, Grant] = {}
 
@@ -79,19 +79,17 @@ class Vault:
             if newest is self._unpersisted.get(grant.seller):
                 return newest
         record = await self._store.lease(
-            self.scope, grant.seller, holder=self._holder, seconds=self._lease_seconds
+            self.scope, grant.seller, holder=self.holder, seconds=self._lease_seconds
         )
         return None if record is None else from_record(record)
 
     async def lengthen(self, seller: str) -> None:
         """Lengthen a lease of one's own."""
-        await self._store.lease(
-            self.scope, seller, holder=self._holder, seconds=self._lease_seconds
-        )
+        await self._store.lease(self.scope, seller, holder=self.holder, seconds=self._lease_seconds)
 
     async def release(self, grant: Grant) -> None:
         """Give a lease back."""
-        await self._store.lease(self.scope, grant.seller, holder=self._holder, seconds=0)
+        await self._store.lease(self.scope, grant.seller, holder=self.holder, seconds=0)
 
     async def claim(self, *, due_by: datetime, limit: int) -> list[Grant]:
         """Lease grants that are due, those that die first first."""
@@ -99,7 +97,7 @@ class Vault:
             self.scope,
             due_by=due_by,
             limit=limit,
-            holder=self._holder,
+            holder=self.holder,
             seconds=self._lease_seconds,
         )
         # What the store has of an unpersisted grant is old: its refresh token is spent.
@@ -117,7 +115,7 @@ class Vault:
             StoreError: the store failed.
         """
         record = self._record(grant)
-        stored = await self._store.put(record, release=self._holder if release else None)
+        stored = await self._store.put(record, release=self.holder if release else None)
         return evolve(grant, revision=stored.revision)
 
     async def keep(self, grant: Grant) -> Grant | None:
@@ -141,7 +139,8 @@ class Vault:
                 try:
                     stored = await self._first_stored(grant.sellers)
                     grant = authorized(self.scope, token, _newest(waiting, stored))
-                    revision = stored.revision if stored else 0
+                    replaces = stored is not None and stored.seller == grant.seller
+                    revision = stored.revision if stored and replaces else 0
                     grant = await self.write(evolve(grant, revision=revision), release=True)
                     break
                 except StaleRecord:
@@ -185,7 +184,13 @@ class Vault:
                 if current.authorization != grant.authorization:
                     return current
                 if current.generation < grant.generation:
-                    grant = evolve(grant, revision=current.revision, warned=current.warned)
+                    # A seller may have approved alone meanwhile, and be no longer of this grant.
+                    grant = evolve(
+                        grant,
+                        revision=current.revision,
+                        warned=current.warned,
+                        sellers=current.sellers,
+                    )
                 elif grant.token in (current.token, *current.candidates):
                     return current
                 else:

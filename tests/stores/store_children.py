@@ -11,6 +11,7 @@ import warnings
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import anyio
 from attrs import evolve
@@ -92,6 +93,25 @@ async def _inspect(path, acknowledged):
     for seller, generation in acknowledged.items():
         found = kept[seller].generation if seller in kept else 0
         assert found >= generation, (seller, generation, found)
+
+
+def killed_at_birth(path, times):
+    """Kill a process while it makes a store; the next one must find none, or a whole one."""
+    found = []
+    for n in range(int(times)):
+        made = f"{path}-{n}"
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(writing, b"!")
+            asyncio.run(_write_for_ever(made, ["1"], str))
+        os.read(reading, 1)
+        time.sleep(random.uniform(0, 0.012))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found.append(Path(made).exists())
+        asyncio.run(_inspect(made, {}))
+    answer(found)
 
 
 def forked(path):

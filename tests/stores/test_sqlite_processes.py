@@ -83,6 +83,12 @@ def test_a_process_killed_many_times_leaves_every_acknowledged_write(path):
     kill_writers(path, 200)
 
 
+def test_a_process_killed_while_it_makes_the_store_leaves_none_or_a_whole_one(path):
+    """The next one begins, and is not stopped by half a file."""
+    (found,) = together(child("killed_at_birth", path, 40))
+    assert len(found) == 40
+
+
 def test_parent_and_child_of_a_fork_use_a_store(path):
     """Neither loses a write, although the parent closes the file while the child goes on."""
     assert together(child("forked", path)) == [0]

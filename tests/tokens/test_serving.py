@@ -191,3 +191,24 @@ def test_the_whole_life_of_a_grant_under_either_event_loop(world, backend):
 
     anyio.run(first, backend=backend)
     anyio.run(second, backend=backend)
+
+
+async def test_the_manager_serves_top_sellers_as_well(world):
+    """Their tokens come in ``token_result``, from other endpoints, and are kept alike."""
+    world.sandbox.grants.access_seconds = MONTH
+    client = iop.Client(
+        iop.App("123456", "helloworld"),
+        iop.gateways.Top(f"{world.url}/router/rest"),
+        now=world.clock.now,
+    )
+    async with world.manager(client=client) as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH - LEAD + 60)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        token = await tokens.token("1001")
+        assert token.refresh_token == world.live().refresh_token
+        reply = await tokens.seller("1001").call("taobao.user.seller.get", {"fields": "nick"})
+        assert reply.data
+        world.live().access_until = world.clock.now()
+        await tokens.seller("1001").call("taobao.user.seller.get", {"fields": "nick"})
+        assert world.presented() == 2
