@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from attrs import evolve
 from store_hands import SCOPE, count_up, is_whole, record, whole
 
@@ -178,6 +179,7 @@ async def small_disk(path):
 
 async def not_permitted(path, user):
     """Be another user, who may read the file and no more."""
+    await anyio.to_thread.run_sync(int)  # what is imported late may lie where that user cannot look
     os.setuid(int(user))
     store = SQLiteStore(path)
     said = []
