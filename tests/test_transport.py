@@ -1313,7 +1313,9 @@ class TestCancellation:
 
         async def send(transport, number):
             name = f"/{number}"
-            with anyio.move_on_after(chance.random() / 20) as scope:
+            # a third is never cancelled, so that a slow machine sees answers and failures too
+            patience = chance.random() / 20 if number % 3 else 10
+            with anyio.move_on_after(patience) as scope:
                 try:
                     request = get(server.base + name) if number % 2 else post(server.base + name)
                     response = await transport.send(request)
@@ -1326,7 +1328,7 @@ class TestCancellation:
             assert transport._route.pool.open <= 20
 
         async def scenario():
-            timeouts = Timeouts(read=0.5, pool=0.02)
+            timeouts = Timeouts(read=5, pool=0.1)
             async with HttpxTransport(max_connections=20, timeouts=timeouts) as transport:
                 async with anyio.create_task_group() as tasks:
                     for number in range(500):
