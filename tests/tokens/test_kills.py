@@ -58,6 +58,13 @@ class Judge:
             time.sleep(0.02)
 
 
+def run_child(driver, point, chance):
+    """``killed``, or ``ended 0`` where every seller had to authorize again before it was."""
+    driver.stdin.write(f"{point} {chance.randint(1, 2 * SELLERS)}\n")
+    driver.stdin.flush()
+    return driver.stdout.readline().strip()
+
+
 async def _kill(tmp_path, kills, seed, capsys):
     sandbox = Sandbox(apps=[SandboxApp("123456", "helloworld")], sellers=SELLERS)
     path = tmp_path / "tokens.db"
@@ -70,14 +77,13 @@ async def _kill(tmp_path, kills, seed, capsys):
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as driver:
-            for point in itertools.chain(itertools.islice(points, kills), ["never"]):
-                driver.stdin.write(f"{point} {chance.randint(1, 2 * SELLERS)}\n")
-                driver.stdin.flush()
-                outcome = driver.stdout.readline().strip()
-                assert outcome == ("ended 0" if point == "never" else "killed")
-                judge.kills += point != "never"
+            while judge.kills < kills:
+                point = next(points)
+                judge.kills += run_child(driver, point, chance) == "killed"
                 await judge.settled()
                 await judge.inspect()
+            assert run_child(driver, "never", chance) == "ended 0"
+            await judge.inspect()
             driver.stdin.close()
         async for record in judge.store.records("kills"):
             live = sandbox.grants.live_pair("123456", record.seller)
