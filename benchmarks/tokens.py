@@ -19,6 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 import iop_async as iop
 from iop_async._records import Record
 from iop_async.stores import SQLiteStore
@@ -194,19 +196,7 @@ async def make_due(path: Path, due: int) -> None:
     for number in range(due):
         stored = await store.get(SCOPE, str(number))
         assert stored is not None
-        fresh = record(number, due=True)
-        await store.put(
-            Record(
-                scope=SCOPE,
-                seller=str(number),
-                sellers=(str(number),),
-                due_at=fresh.due_at,
-                dies_at=fresh.dies_at,
-                generation=stored.generation,
-                revision=stored.revision,
-                body=fresh.body,
-            )
-        )
+        await store.put(evolve(record(number, due=True), revision=stored.revision))
     await store.aclose()
 
 

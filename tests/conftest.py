@@ -2,9 +2,12 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeAlias
 
+import anyio
 import pytest
+from loopback import Server
 
 import iop_async as iop
 from iop_async.sandbox import Sandbox, SandboxApp, running
@@ -13,6 +16,29 @@ SECRETS = re.compile(r"helloworld|5000(?:0601|1600)\w{20}")
 """The app's secret, and the tokens that the sandbox hands out."""
 
 APP = iop.App("123456", "helloworld")
+
+Run: TypeAlias = Callable[[Callable[[], Awaitable[Any]]], Any]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run a coroutine function to its end under either event loop."""
+
+    def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
+        async def within() -> Any:
+            with anyio.fail_after(20):
+                return await scenario()
+
+        return anyio.run(within, backend=request.param)
+
+    return run
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of raw bytes on loopback."""
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -13,26 +13,6 @@ from iop_async._http.connections import ConnectionPool
 from iop_async._transport import Timeouts
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request):
-    """Run a coroutine function to its end under either event loop."""
-
-    def run(scenario):
-        async def within():
-            with anyio.fail_after(20):
-                return await scenario()
-
-        return anyio.run(within, backend=request.param)
-
-    return run
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
-
-
 @pytest.fixture
 def clock(monkeypatch):
     """The pool's clock, in seconds; it stands still until it is moved."""
@@ -68,6 +48,22 @@ async def used(pool, base):
     await response.aread()
     await response.aclose()
     return connection
+
+
+def test_a_connection_in_use_again_waits_for_no_lock(run, server, monkeypatch):
+    """httpcore's would give up the event loop three times for each request."""
+
+    async def refuse(self):
+        pytest.fail("a lock of httpcore was used")
+
+    async def scenario():
+        async with HttpxTransport() as transport:
+            await transport.send(get(server.base + "/"))
+            monkeypatch.setattr(httpcore._synchronization.AsyncLock, "__aenter__", refuse)
+            await transport.send(get(server.base + "/"))
+            assert server.accepted == 1
+
+    run(scenario)
 
 
 def test_connection_is_used_again(run, server):

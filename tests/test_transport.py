@@ -42,26 +42,6 @@ TLS = httpx.create_ssl_context()
 FORM = {"content-type": "application/x-www-form-urlencoded;charset=utf-8"}
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request):
-    """Run a coroutine function to its end under either event loop."""
-
-    def run(scenario):
-        async def within():
-            with anyio.fail_after(20):
-                return await scenario()
-
-        return anyio.run(within, backend=request.param)
-
-    return run
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
-
-
 @pytest.fixture(params=["own connections", "a client of the user's"])
 def make_transport(request):
     """A transport of either kind, as a context manager."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from ssl import SSLContext
 from time import monotonic
 from typing import Final
@@ -96,6 +96,15 @@ class Connection(httpcore.AsyncHTTPConnection):
             ssl_context=tls() if self.origin.scheme == b"https" else None,
             network_backend=_SOCKETS,
         )
+        # httpcore's locks give up the event loop even where nobody holds them, three rounds for
+        # each request. A connection of this pool is lent to one request at a time.
+        self._request_lock = nullcontext()  # type: ignore[assignment]
+
+    def unlock(self) -> None:
+        """Do without the lock of the connection that was made by now."""
+        made = getattr(self, "_connection", None)
+        if made is not None:
+            vars(made)["_state_lock"] = nullcontext()
 
     @property
     def is_reusable(self) -> bool:
@@ -204,6 +213,7 @@ class ConnectionPool:
         try:
             if connection.is_reusable and not self._closed:
                 connection.expires_at = monotonic() + KEEPALIVE
+                connection.unlock()
                 self._idle[connection.base].append(connection)
             else:
                 self.open -= 1

@@ -34,6 +34,11 @@ class Cache:
         while len(self._by_name) > self._size:
             self.drop(next(iter(self._by_name)))
 
+    def update(self, grant: Grant) -> None:
+        """Keep a grant in the place of an older one, if there is one: nobody asked for it."""
+        if grant.seller in self._by_name:
+            self.put(grant)
+
     def drop(self, seller: str) -> None:
         """Forget the grant of a seller."""
         grant = self._by_name.pop(self._aliases.get(seller, seller), None)

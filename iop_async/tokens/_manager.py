@@ -13,9 +13,6 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, SupportsIndex
 from urllib.parse import urlsplit
 
-import anyio
-from attrs import frozen
-
 from .._client import Client
 from .._exceptions import IopError, ReauthorizationRequired, RefreshAmbiguous, TokenError
 from .._models import Token
@@ -25,17 +22,17 @@ from ..endpoints._token_answer import hidden
 from ..gateways import Top
 from ..protocols import Caller, TokenStore
 from ..stores import SpillJournal
-from ._background import Background
 from ._cache import Cache
 from ._clock import Clock, SystemClock
 from ._deadlines import refresh_at
 from ._events import Announcer, EventStream, TokenEvent
-from ._flights import Flight, Flights
-from ._grants import Grant, authorize_by
-from ._keeper import Keeper
+from ._flights import Flight
+from ._grants import Grant
+from ._parallel import for_each
 from ._rate import Rate
 from ._refresher import Refresher
-from ._reports import Progress, RefreshReport, SellerStatus
+from ._reports import Progress, RefreshReport, SellerStatus, status_of
+from ._running import Running
 from ._seller import ManagedSeller
 from ._tally import Tally
 from ._vault import Vault
@@ -107,7 +104,7 @@ class TokenManager:
             holder=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
             lease_seconds=lease_seconds,
         )
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     async def authorize(self, code: str) -> Token:
         """Trade an authorization code, keep the grant, and watch over it from now on.
@@ -126,7 +123,9 @@ class TokenManager:
         may be, but for no longer-lived than it says.
         """
         grant = await self._vault.authorize(token)
-        self._remember(grant)
+        self._cache.put(grant)
+        if self._running is not None:
+            self._running.keeper.wake()
         return grant.token
 
     async def token(self, seller: str) -> Token:
@@ -209,39 +208,26 @@ class TokenManager:
         Args:
             on_progress: called after each; an error in it is reported as an event and goes on.
         """
-        names = list(dict.fromkeys(sellers))
+        names = dict.fromkeys(sellers)
         tally = Tally(len(names), on_progress, self._on_error)
-        waiting = iter(names)
 
-        async def work() -> None:
-            for seller in waiting:
-                await tally.count(seller, self.refresh(seller))
+        async def refresh(seller: str) -> None:
+            await tally.count(seller, self.refresh(seller))
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(min(len(names), self._concurrency * 2)):
-                tasks.start_soon(work)
+        await for_each(names, refresh, limit=self._concurrency * 2)
         return tally.report()
 
     async def refresh_due(self) -> RefreshReport:
         """Refresh whatever is due now, as the keeper would; for those who run without one."""
+        running = self._here
         tally = Tally(0, None, self._on_error)
-        running = self._parts
-        claims = self._claim_all()
-        turn = anyio.Lock()
 
-        async def work() -> None:
-            while True:
-                async with turn:
-                    grant = await anext(claims, None)
-                if grant is None:
-                    return
-                tend = partial(self._tend, running.refresher, grant)
-                flight = running.flights.join(grant.seller, tend)
-                await tally.count(grant.seller, flight.outcome(), before=grant.generation)
+        async def tend(grant: Grant) -> None:
+            work = partial(self._tend, running.refresher, grant)
+            flight = running.flights.join(grant.seller, work)
+            await tally.count(grant.seller, flight.outcome(), before=grant.generation)
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(self._concurrency * 4):
-                tasks.start_soon(work)
+        await for_each(self._claim_all(), tend, limit=self._concurrency * 4)
         return tally.report()
 
     async def _claim_all(self) -> AsyncIterator[Grant]:
@@ -262,7 +248,7 @@ class TokenManager:
         except IopError:
             self._cache.drop(grant.seller)
             raise
-        self._remember(tended)
+        self._cache.update(tended)
         return tended
 
     async def forget(self, seller: str) -> bool:
@@ -288,20 +274,10 @@ class TokenManager:
         return self._announcer.listen()
 
     def _status(self, grant: Grant) -> SellerStatus:
-        token = grant.token
-        return SellerStatus(
-            seller=grant.seller,
-            sellers=grant.sellers,
-            freshness=self._policy.plan(token, self._clock.now()).freshness,
-            state=grant.state,
-            reason=grant.reason,
-            expires_at=token.expires_at,
-            refresh_expires_at=token.refresh_expires_at,
-            authorize_by=authorize_by(grant),
-            retry_at=grant.retry_at,
-            attempts=grant.attempts,
-            generation=grant.generation,
-            is_persisted=grant not in self._vault.unpersisted,
+        return status_of(
+            grant,
+            self._policy.plan(grant.token, self._clock.now()).freshness,
+            is_persisted=self._vault.has_stored(grant),
             is_refreshing=self._running is not None and grant.seller in self._running.flights,
         )
 
@@ -315,23 +291,20 @@ class TokenManager:
         self._cache.put(grant)
         return grant
 
-    def _remember(self, grant: Grant) -> None:
-        self._cache.put(grant)
-        if self._running is not None:
-            self._running.keeper.wake()
-
     def _refresh(self, grant: Grant, rejected: str | None = None) -> Flight:
-        running = self._parts
-        work = partial(self._fly, running.refresher, grant, rejected)
+        running = self._here
+        work = partial(self._fly, running, grant, rejected)
         return running.flights.join(grant.seller, work)
 
-    async def _fly(self, refresher: Refresher, grant: Grant, rejected: str | None) -> Grant:
+    async def _fly(self, running: Running, grant: Grant, rejected: str | None) -> Grant:
         try:
-            successor = await refresher.refresh(grant, rejected=rejected)
+            successor = await running.refresher.refresh(grant, rejected=rejected)
         except IopError:
             self._cache.drop(grant.seller)  # its state has changed
             raise
-        self._remember(successor)
+        self._cache.put(successor)
+        if not self._vault.has_stored(successor):
+            running.keeper.wake()
         return successor
 
     def _on_error(self, error: Exception) -> None:
@@ -343,18 +316,16 @@ class TokenManager:
         )
 
     @property
-    def _parts(self) -> _Running:
-        if self._running is None or self._running.process != os.getpid():
+    def _here(self) -> Running:
+        if self._running is None or not self._running.is_here:
             msg = "the token manager is not running here; use it as 'async with TokenManager(...)'"
             raise RuntimeError(msg)
         return self._running
 
     async def __aenter__(self) -> Self:
-        if self._running is not None and self._running.process == os.getpid():
+        if self._running is not None and self._running.is_here:
             msg = "this token manager is already running"
             raise RuntimeError(msg)
-        background = Background(self._on_error)
-        flights = Flights(background)
         refresher = Refresher(
             self._client,
             self._endpoints,
@@ -365,37 +336,19 @@ class TokenManager:
             concurrency=self._concurrency,
             rate=self._rate,
         )
-        keeper = Keeper(
-            self._vault,
+        running = Running(
             refresher,
-            flights,
+            self._vault,
+            self._cache,
             clock=self._clock,
             capacity=self._concurrency * 4,
-            pause=self._lease_seconds / 20,
+            lease_seconds=self._lease_seconds,
             on_error=self._on_error,
-            on_grant=self._cache.put,
-            on_failure=self._cache.drop,
         )
         await self._vault.recover()
-        await background.start()
-        self._running = _Running(os.getpid(), background, flights, refresher, keeper)
-        if self._keeps:
-            background.spawn(keeper.run, drained=False)
-        background.spawn(partial(self._lengthen_leases, flights), drained=False)
+        await running.start(keeper=self._keeps)
+        self._running = running
         return self
-
-    async def _lengthen_leases(self, flights: Flights) -> None:
-        """Keep the leases of flights that take long: one task for all of them."""
-        before: set[str] = set()
-        while True:
-            await anyio.sleep(self._lease_seconds / 3)
-            now = set(flights.sellers)
-            for seller in before & now:
-                try:
-                    await self._vault.lengthen(seller)
-                except IopError as error:
-                    self._on_error(error)
-            before = now
 
     async def __aexit__(
         self,
@@ -408,14 +361,9 @@ class TokenManager:
     async def aclose(self) -> None:
         """Let refreshes under way end, within ``drain_seconds``; then stop."""
         running, self._running = self._running, None
-        if running is None or running.process != os.getpid():
+        if running is None or not running.is_here:
             return
-        running.keeper.stop()
-        with anyio.CancelScope(shield=True):  # a spent refresh token's answer would be lost
-            if not await running.background.drain(self._drain_seconds):
-                left = ", ".join(sorted(running.flights.sellers))
-                _log.warning("closed before these refreshes had an answer: %s", left)
-            await running.background.aclose()
+        await running.aclose(self._drain_seconds)
         self._announcer.close()
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
@@ -424,17 +372,6 @@ class TokenManager:
 
     def __repr__(self) -> str:
         return f"TokenManager({self._vault.scope!r})"
-
-
-@frozen
-class _Running:
-    """What exists from entering to leaving, in one process."""
-
-    process: int
-    background: Background
-    flights: Flights
-    refresher: Refresher
-    keeper: Keeper
 
 
 def _scope(client: Client) -> str:

@@ -177,7 +177,7 @@ class Refresher:
         kept = await self._vault.keep(successor)
         if kept is None:
             raise ReauthorizationRequired(grant.seller, "the seller was forgotten meanwhile")
-        if kept in self._vault.unpersisted:
+        if not self._vault.has_stored(kept):
             self.announce("unpersisted", kept, "the store failed")
         self.announce("refreshed", kept)
         return kept

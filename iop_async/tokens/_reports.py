@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from attrs import field, frozen
 
 from .._refresh import Freshness
-from ._grants import State
+from ._grants import Grant, State, authorize_by
 
 Outcome: TypeAlias = Literal["refreshed", "skipped", "failed"]
 
@@ -69,3 +69,24 @@ class SellerStatus:
     generation: int
     is_persisted: bool
     is_refreshing: bool
+
+
+def status_of(
+    grant: Grant, freshness: Freshness, *, is_persisted: bool, is_refreshing: bool
+) -> SellerStatus:
+    """How a grant is."""
+    return SellerStatus(
+        seller=grant.seller,
+        sellers=grant.sellers,
+        freshness=freshness,
+        state=grant.state,
+        reason=grant.reason,
+        expires_at=grant.token.expires_at,
+        refresh_expires_at=grant.token.refresh_expires_at,
+        authorize_by=authorize_by(grant),
+        retry_at=grant.retry_at,
+        attempts=grant.attempts,
+        generation=grant.generation,
+        is_persisted=is_persisted,
+        is_refreshing=is_refreshing,
+    )

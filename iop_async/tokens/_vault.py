@@ -69,6 +69,10 @@ class Vault:
             await self._discard(waiting)
         return newest
 
+    def has_stored(self, grant: Grant) -> bool:
+        """Whether the store has the grant, and not only the journal and memory."""
+        return self._unpersisted.get(grant.seller) != grant
+
     async def lease(self, grant: Grant) -> Grant | None:
         """The grant, read again and leased; ``None`` where somebody else refreshes it.
 
@@ -78,18 +82,19 @@ class Vault:
             newest = await self.load(grant.seller)
             if newest is self._unpersisted.get(grant.seller):
                 return newest
-        record = await self._store.lease(
-            self.scope, grant.seller, holder=self.holder, seconds=self._lease_seconds
-        )
+        record = await self._lease(grant.seller, self._lease_seconds)
         return None if record is None else from_record(record)
 
     async def lengthen(self, seller: str) -> None:
         """Lengthen a lease of one's own."""
-        await self._store.lease(self.scope, seller, holder=self.holder, seconds=self._lease_seconds)
+        await self._lease(seller, self._lease_seconds)
 
     async def release(self, grant: Grant) -> None:
         """Give a lease back."""
-        await self._store.lease(self.scope, grant.seller, holder=self.holder, seconds=0)
+        await self._lease(grant.seller, 0)
+
+    async def _lease(self, seller: str, seconds: float) -> Record | None:
+        return await self._store.lease(self.scope, seller, holder=self.holder, seconds=seconds)
 
     async def claim(self, *, due_by: datetime, limit: int) -> list[Grant]:
         """Lease grants that are due, those that die first first."""

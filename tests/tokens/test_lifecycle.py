@@ -139,7 +139,7 @@ async def test_a_manager_is_neither_entered_twice_nor_used_before(world):
     """Clear errors."""
     manager = iop.TokenManager(world.client(), world.store())
     with pytest.raises(RuntimeError, match="not running here"):
-        await manager.refresh_due() if False else manager._parts
+        await manager.refresh_due() if False else manager._here
     async with world.manager() as tokens:
         with pytest.raises(RuntimeError, match="already running"):
             await tokens.__aenter__()
@@ -159,7 +159,7 @@ async def test_a_child_process_does_not_share_the_parent_s_refreshes(world):
         pid = os.fork()
         if pid == 0:
             try:
-                tokens._parts  # noqa: B018
+                tokens._here  # noqa: B018
             except RuntimeError:
                 os._exit(0)
             os._exit(1)

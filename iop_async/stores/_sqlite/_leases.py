@@ -71,9 +71,9 @@ def claim(db: sqlite3.Connection, scope: str, *, due_by: int, limit: int, lease:
         # so many are due that the first to die are soon found among all
         candidates = _candidates(db, DYING, {**facts, "limit": limit})
     keys = [key for _, key in sorted(candidates)[:limit]]
-    taken = {"holder": lease.holder, "until": lease.until}
-    db.executemany(f"{_TAKE} WHERE id = :key", [{**taken, "key": key} for key in keys])
-    return Claimed([_rows.by_id(db, key) for key in keys], lease)
+    records = _rows.by_id(db, keys)
+    db.execute(f"{_TAKE} WHERE {_rows.among(keys)}", asdict(lease))
+    return Claimed(records, lease)
 
 
 def unclaim(db: sqlite3.Connection, claimed: Claimed) -> None:

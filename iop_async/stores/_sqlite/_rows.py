@@ -24,8 +24,6 @@ GET: Final = f"""SELECT {COLUMNS}, r.id FROM sellers s JOIN records r ON r.id = 
 PAGE: Final = f"""SELECT {COLUMNS}, r.id FROM records r
     WHERE r.scope = :scope AND r.id > :after ORDER BY r.id LIMIT :limit"""
 
-_BY_ID: Final = f"SELECT {COLUMNS} FROM records r WHERE r.id = ?"
-
 
 def get(db: sqlite3.Connection, scope: str, seller: str) -> Record | None:
     """The record that ``seller`` finds."""
@@ -39,9 +37,16 @@ def find(db: sqlite3.Connection, scope: str, seller: str) -> tuple[Record, int] 
     return (_record_of(row), row[-1]) if row else None
 
 
-def by_id(db: sqlite3.Connection, key: int) -> Record:
-    """The record in a row that is known to be there."""
-    return _record_of(db.execute(_BY_ID, (key,)).fetchone())
+def by_id(db: sqlite3.Connection, keys: Sequence[int]) -> list[Record]:
+    """The records in rows that are known to be there, in the order of the keys."""
+    rows = db.execute(f"SELECT {COLUMNS}, r.id FROM records r WHERE {among(keys)}").fetchall()
+    found = {row[-1]: _record_of(row) for row in rows}
+    return [found[key] for key in keys]
+
+
+def among(keys: Sequence[int]) -> str:
+    """The condition that a row has one of the keys."""
+    return f"id IN ({','.join(map(str, keys))})"
 
 
 def page(

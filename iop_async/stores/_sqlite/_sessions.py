@@ -134,16 +134,13 @@ class Writer(_Session):
 
 
 def _do_one_of_many(db: sqlite3.Connection, job: SqliteJob, path: Path) -> None:
-    """One job, which leaves nothing behind if it fails, and the other jobs as they are."""
-    db.execute("SAVEPOINT job")
+    """One job; one that fails leaves the others as they are."""
     try:
         job.succeed(job.operation(db))
     except Exception as exc:
         if not db.in_transaction:
             raise  # SQLite gave up the whole transaction
-        db.execute("ROLLBACK TO job")
         job.fail(store_error(exc, path) if isinstance(exc, sqlite3.Error) else exc)
-    db.execute("RELEASE job")
 
 
 class Reader(_Session):

@@ -1,11 +1,17 @@
-"""Writing records and ending leases, each function within one transaction."""
+"""Writing records and ending leases, each function within one transaction.
+
+A function that fails leaves nothing behind and the transaction as it was. One statement does that
+by itself; more of them go into a savepoint. One is worth it: the thread gives up the interpreter
+with every statement, and waits for its turn again.
+"""
 
 # ruff: noqa: S608 - the statements are put together from constants
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from attrs import evolve
@@ -41,6 +47,12 @@ def put(db: sqlite3.Connection, record: Record, release: str | None) -> Record:
     """Write a record if the stored one still has its revision."""
     if db.execute(REPLACE, _rows.values(record, release)).rowcount:
         return evolve(record, revision=record.revision + 1)
+    with savepoint(db):
+        return _put_otherwise(db, record, release)
+
+
+def _put_otherwise(db: sqlite3.Connection, record: Record, release: str | None) -> Record:
+    """Write a record that is new, or has other sellers; or find that it may not be written."""
     found = _rows.find(db, record.scope, record.seller)
     stored = found[0] if found and found[0].seller == record.seller else None
     if not is_repetition(stored, record):
@@ -100,9 +112,10 @@ def remove(db: sqlite3.Connection, scope: str, seller: str) -> bool:
     if found is None:
         return False
     record, key = found
-    _forget(db, scope, record.sellers)
-    db.execute("DELETE FROM records WHERE id = ?", (key,))
-    _raise_floor(db, record)
+    with savepoint(db):
+        _forget(db, scope, record.sellers)
+        db.execute("DELETE FROM records WHERE id = ?", (key,))
+        _raise_floor(db, record)
     return True
 
 
@@ -128,3 +141,17 @@ def give_back(
     """End the lease of ``holder``, if it has one (and it is the one that lasts ``until`` then)."""
     facts = {"scope": scope, "seller": seller, "holder": holder, "until": until}
     db.execute(_RELEASE, facts)
+
+
+@contextmanager
+def savepoint(db: sqlite3.Connection) -> Iterator[None]:
+    """All statements within, or none of them."""
+    db.execute("SAVEPOINT several")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:  # else SQLite gave up the whole transaction
+            db.execute("ROLLBACK TO several")
+            db.execute("RELEASE several")
+        raise
+    db.execute("RELEASE several")

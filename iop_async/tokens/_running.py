@@ -1,0 +1,93 @@
+"""What a manager has from entering to leaving, in one process: tasks, and what they share."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+import anyio
+
+from .._exceptions import IopError
+from ._background import Background
+from ._cache import Cache
+from ._clock import Clock
+from ._flights import Flights
+from ._keeper import Keeper
+from ._refresher import Refresher
+from ._vault import Vault
+
+_log = logging.getLogger("iop_async.tokens")
+
+
+class Running:
+    """Flights, a keeper, and the task that lengthens the leases of flights that take long.
+
+    Args:
+        capacity: grants that the keeper tends to at a time.
+        lease_seconds: how long a lease lasts unless it is lengthened.
+        on_error: told of every error that is no failed refresh.
+    """
+
+    def __init__(
+        self,
+        refresher: Refresher,
+        vault: Vault,
+        cache: Cache,
+        *,
+        clock: Clock,
+        capacity: int,
+        lease_seconds: float,
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._process = os.getpid()
+        self._vault = vault
+        self._lease_seconds = lease_seconds
+        self._on_error = on_error
+        self._background = Background(on_error)
+        self.refresher = refresher
+        self.flights = Flights(self._background)
+        self.keeper = Keeper(
+            vault,
+            refresher,
+            self.flights,
+            clock=clock,
+            capacity=capacity,
+            pause=lease_seconds / 20,
+            on_error=on_error,
+            on_grant=cache.update,
+            on_failure=cache.drop,
+        )
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that it runs in, and not a child of that."""
+        return self._process == os.getpid()
+
+    async def start(self, *, keeper: bool) -> None:
+        """Start the tasks; the keeper only where it is wanted."""
+        await self._background.start()
+        if keeper:
+            self._background.spawn(self.keeper.run, drained=False)
+        self._background.spawn(self._lengthen_leases, drained=False)
+
+    async def _lengthen_leases(self) -> None:
+        before: set[str] = set()
+        while True:
+            await anyio.sleep(self._lease_seconds / 3)
+            now = set(self.flights.sellers)
+            for seller in before & now:
+                try:
+                    await self._vault.lengthen(seller)
+                except IopError as error:
+                    self._on_error(error)
+            before = now
+
+    async def aclose(self, drain_seconds: float) -> None:
+        """Let flights land within ``drain_seconds``; then stop."""
+        self.keeper.stop()
+        with anyio.CancelScope(shield=True):  # a spent refresh token's answer would be lost
+            if not await self._background.drain(drain_seconds):
+                left = ", ".join(sorted(self.flights.sellers))
+                _log.warning("closed before these refreshes had an answer: %s", left)
+            await self._background.aclose()
