@@ -1,10 +1,13 @@
 """A gateway, a store and a manager that live by one movable clock."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial, wraps
 from pathlib import Path
 
 import anyio
+import pytest
 
 import iop_async as iop
 from iop_async.sandbox import Sandbox, SandboxApp
@@ -12,6 +15,27 @@ from iop_async.stores import SQLiteStore
 from iop_async.testing._clock import MovableClock
 
 APP = iop.App("123456", "helloworld")
+LEAD = 30 * 60
+DAY = 86400
+MONTH = 30 * DAY
+REFRESH = "/auth/token/refresh"
+
+
+def either_loop(test):
+    """Run a coroutine test under asyncio and under trio, and not for ever."""
+
+    async def bounded(**fixtures):
+        with anyio.fail_after(60):
+            await test(**fixtures)
+
+    @wraps(test)
+    def run(*, backend, **fixtures):
+        anyio.run(partial(bounded, **fixtures), backend=backend)
+
+    wanted = inspect.signature(test).parameters.values()
+    backend = inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY)
+    run.__signature__ = inspect.Signature([*wanted, backend])
+    return pytest.mark.parametrize("backend", ["asyncio", "trio"])(run)
 
 
 class World:
@@ -62,3 +86,9 @@ async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> No
     with anyio.fail_after(seconds):
         while not condition():
             await anyio.sleep(0.005)
+
+
+async def kinds(events, count):
+    """The kinds of the next so many events."""
+    with anyio.fail_after(10):
+        return [(await anext(events)).kind for _ in range(count)]

@@ -1,0 +1,182 @@
+"""The store fails after a refresh token was spent: the pair that came of it is never lost."""
+
+import json
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from tokens_hands import WatchedStore, failing
+from tokens_world import LEAD, MONTH, either_loop, eventually, kinds
+
+import iop_async as iop
+from iop_async.stores import SpillJournal
+
+
+async def journalled(world):
+    """What the journal beside the store holds."""
+    records = await SpillJournal(f"{world.path}.spill").records()
+    return [json.loads(record.body)["token"]["refresh_token"] for record in records]
+
+
+async def stored(world, seller="1001"):
+    """What the store itself has, as another process reads it."""
+    async with world.store() as store:
+        return await store.get(f"123456@{world.url.removeprefix('http://')}", seller)
+
+
+@asynccontextmanager
+async def due(world, store, **options):
+    """A manager with one seller whose token is due."""
+    async with world.manager(store, **options) as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH - LEAD + 60)
+        yield tokens
+
+
+@pytest.mark.parametrize("times", [1, 3, 20])
+@either_loop
+async def test_a_pair_that_the_store_did_not_take_is_served_journalled_and_written_later(
+    world, times
+):
+    """However often it fails; the keeper writes it when the store is back."""
+    store = WatchedStore(world.store())
+    async with world.manager(store, keeper=True, lease_seconds=0.5) as tokens:
+        events = tokens.events()
+        await tokens.authorize(world.code())
+        store.before = fails = failing(times)
+        world.clock.advance(MONTH - LEAD + 60)
+        assert await kinds(events, 2) == ["unpersisted", "refreshed"]
+        assert (await tokens.token("1001")).refresh_token == world.live().refresh_token
+        if fails.times < times:
+            assert not (await tokens.status("1001")).is_persisted
+            assert await journalled(world) == [world.live().refresh_token]
+        with anyio.fail_after(20):
+            while not (await tokens.status("1001")).is_persisted:
+                await anyio.sleep(0.01)
+        await eventually(lambda: fails.times == times)
+        kept = await stored(world)
+        assert json.loads(kept.body)["token"]["refresh_token"] == world.live().refresh_token
+        assert kept.generation == 2
+        with anyio.fail_after(10):
+            while await journalled(world):
+                await anyio.sleep(0.01)
+        assert world.presented() == 1
+
+
+@either_loop
+async def test_a_pair_that_only_the_journal_has_is_found_by_the_next_process(world):
+    """The store comes back after the restart."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        store.before = failing(1000)
+        new = await tokens.refresh("1001")
+    assert await journalled(world) == [new.refresh_token]
+    async with world.manager() as tokens:
+        assert (await tokens.token("1001")).access_token == new.access_token
+        assert (await tokens.status("1001")).is_persisted
+        assert await journalled(world) == []
+    assert world.presented() == 1
+
+
+@either_loop
+async def test_a_refresh_while_the_store_is_still_out_of_order_goes_on_from_the_newest_pair(world):
+    """The spent refresh token, which is all that the store has, is not presented again."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        store.before = failing(1)
+        await tokens.refresh("1001")
+        world.clock.advance(MONTH - LEAD + 60)
+        assert (await tokens.refresh("1001")).refresh_token == world.live().refresh_token
+        assert (await tokens.status("1001")).generation == 3
+    presented = [entry.token for entry in world.sandbox.ledger.refreshes]
+    assert len(presented) == len(set(presented)) == 2
+
+
+@pytest.mark.parametrize("kind", ["intent", "outcome"])
+@either_loop
+async def test_a_lost_acknowledgement_neither_loses_a_pair_nor_counts_it_twice(world, kind):
+    """The write was made although the store said that it failed."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        store.after = failing(1, kind=kind)
+        if kind == "intent":
+            with pytest.raises(iop.StoreError):
+                await tokens.refresh("1001")
+            assert world.presented() == 0
+        new = await tokens.refresh("1001")
+        assert new.refresh_token == world.live().refresh_token
+        await tokens.refresh_due()
+        async with world.manager() as other:
+            status = await other.status("1001")
+            assert (status.generation, status.state, status.is_persisted) == (2, "live", True)
+            assert (await other.token("1001")).access_token == new.access_token
+        assert (await stored(world)).generation == 2
+    assert world.presented() == 1
+
+
+@either_loop
+async def test_nothing_is_presented_where_the_intent_cannot_be_written(world):
+    """Such as on a full disk: a typed error, the old token is served, the file is as it was."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        old = await tokens.refresh("1001")
+        before = await stored(world)
+        store.before = failing(1000, kind="intent")
+        with pytest.raises(iop.StoreError):
+            await tokens.refresh("1001")
+        assert (await tokens.token("1001")).access_token == old.access_token
+        assert (await stored(world)).body == before.body
+    assert world.presented() == 1
+
+
+@either_loop
+async def test_a_caller_that_is_cancelled_while_the_pair_is_written_changes_nothing(world):
+    """The pair becomes durable, and the others get it."""
+    store = WatchedStore(world.store())
+    reached, go_on = anyio.Event(), anyio.Event()
+
+    async def hold(kind):
+        if kind == "outcome":
+            reached.set()
+            await go_on.wait()
+
+    async with due(world, store) as tokens:
+        store.before = hold
+        served = []
+
+        async def patient():
+            served.append((await tokens.refresh("1001")).refresh_token)
+
+        async with anyio.create_task_group() as others:
+            async with anyio.create_task_group() as leaders:
+                leaders.start_soon(tokens.refresh, "1001")
+                await reached.wait()
+                others.start_soon(patient)
+                await anyio.sleep(0.01)
+                leaders.cancel_scope.cancel()
+            go_on.set()
+        assert served == [world.live().refresh_token]
+        assert (await tokens.status("1001")).is_persisted
+        kept = await stored(world)
+        assert json.loads(kept.body)["token"]["refresh_token"] == world.live().refresh_token
+    assert world.presented() == 1
+
+
+@pytest.mark.parametrize("garbage", [b"", b"not a database at all" * 400], ids=["empty", "garbage"])
+@either_loop
+async def test_a_damaged_store_is_an_error_and_never_an_empty_one(world, garbage):
+    """At every start; what a seller grants meanwhile goes to the journal and is served."""
+    world.path.write_bytes(garbage)
+    for _ in range(2):
+        async with world.manager() as tokens:
+            with pytest.raises(iop.StoreError):
+                await tokens.token("1001")
+    async with world.manager() as tokens:
+        token = await tokens.authorize(world.code())
+        assert (await tokens.token("1001")).access_token == token.access_token
+        assert not (await tokens.status("1001")).is_persisted
+    assert await journalled(world) == [token.refresh_token]
+    assert garbage in [path.read_bytes() for path in world.path.parent.iterdir()]
+    async with world.manager() as tokens:
+        assert (await tokens.token("1001")).access_token == token.access_token
+    assert world.presented() == 0

@@ -1,0 +1,67 @@
+"""Stores and transports that go wrong on demand."""
+
+import json
+
+import iop_async as iop
+
+
+class WatchedStore:
+    """A store whose writes of intents and outcomes somebody watches, delays or lets fail.
+
+    Args:
+        before, after: awaited around every write, with ``"intent"`` or ``"outcome"``.
+    """
+
+    def __init__(self, store, *, before=None, after=None):
+        self._store = store
+        self.path = getattr(store, "path", None)
+        self.before, self.after = before, after
+        self.written = []
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def put(self, record, *, release=None):
+        kind = "intent" if json.loads(record.body).get("intent") else "outcome"
+        if self.before is not None:
+            await self.before(kind)
+        stored = await self._store.put(record, release=release)
+        self.written.append(kind)
+        if self.after is not None:
+            await self.after(kind)
+        return stored
+
+
+def failing(times, *, kind="outcome"):
+    """For a :class:`WatchedStore`: so many writes of a kind fail; how often they did."""
+
+    async def fail(written):
+        if written == kind and fail.times < times:
+            fail.times += 1
+            raise iop.StoreError("out of order")
+
+    fail.times = 0
+    return fail
+
+
+class Between:
+    """A transport in which somebody sits and answers what is about refreshing.
+
+    Args:
+        answer: given the way on; returns the answer that the client sees, or raises.
+    """
+
+    def __init__(self, answer):
+        self._transport = iop.HttpxTransport()
+        self.answer = answer
+
+    async def send(self, request):
+        async def go_on():
+            return await self._transport.send(request)
+
+        if self.answer is None or "/token/refresh" not in request.url:
+            return await go_on()
+        return await self.answer(go_on)
+
+    async def aclose(self):
+        await self._transport.aclose()
