@@ -53,8 +53,8 @@ class Grant:
         scope, seller: what the grant is filed under.
         sellers: every seller id that finds it.
         token: the newest pair.
-        authorization: counts the approvals of the seller; a late answer to a refresh of an earlier
-            one is of no worth.
+        authorization: tells the approvals of the seller apart, a later one by a higher number; a
+            late answer to a refresh of an earlier one is of no worth.
         generation: counts the pairs.
         state: ``live``; ``ambiguous``: a refresh token was presented twice and it is not known
             whether it is spent; ``reauthorize``: only the seller can give another token.
@@ -84,6 +84,11 @@ class Grant:
     unread: tuple[str, ...] = field(default=(), repr=False)
     revision: int = 0
 
+    @property
+    def age(self) -> tuple[int, int]:
+        """What tells a newer pair of a seller from an older one: the higher is the newer."""
+        return self.authorization, self.generation
+
 
 def names_of(token: Token) -> tuple[str, ...]:
     """The seller ids that a token serves, or the next best name where it has none."""
@@ -101,15 +106,17 @@ def _ids_of(token: Token) -> list[str]:
 def authorized(scope: str, token: Token, before: Grant | None) -> Grant:
     """A grant that the seller has just given, in the place of an earlier one if there was one."""
     names = names_of(token)
+    # Counting from 1 would give a seller that left and came back the number it had before.
+    number = max(_microseconds(token.issued_at), before.authorization + 1 if before else 1)
     if before is None or not set(before.sellers) <= set(names):
         # One of several sellers approved alone: the others go on with what they have.
-        return Grant(scope=scope, seller=names[0], sellers=names, token=token)
+        return Grant(scope=scope, seller=names[0], sellers=names, token=token, authorization=number)
     return Grant(
         scope=scope,
         seller=before.seller,
         sellers=names,
         token=token,
-        authorization=before.authorization + 1,
+        authorization=number,
         generation=before.generation + 1,
         revision=before.revision,
     )
@@ -316,9 +323,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 def _moment_to_json(moment: datetime | None) -> int | None:
     """Microseconds since 1970, UTC."""
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    return None if moment is None else _microseconds(moment)
 
 
 def _moment(microseconds: int) -> datetime:

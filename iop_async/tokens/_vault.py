@@ -130,10 +130,18 @@ class Vault:
         outcome; against a later pair of the same one it is kept as a candidate.
         """
         try:
-            return await self._settle(grant)
+            kept = await self._settle(grant)
         except StoreError as error:
+            if self._is_superseded(grant):
+                return self._unpersisted[grant.seller]
             await self._spill(grant, error)
             return grant
+        return self._unpersisted[grant.seller] if self._is_superseded(grant) else kept
+
+    def _is_superseded(self, grant: Grant) -> bool:
+        """Whether its seller has approved again, and the store does not know."""
+        waiting = self._unpersisted.get(grant.seller)
+        return waiting is not None and waiting.authorization > grant.authorization
 
     async def authorize(self, token: Token) -> Grant:
         """Keep what the seller has just granted: it replaces whatever there was."""
@@ -145,6 +153,8 @@ class Vault:
                     stored = await self._first_stored(grant.sellers)
                     grant = authorized(self.scope, token, _newest(waiting, stored))
                     replaces = stored is not None and stored.seller == grant.seller
+                    if stored is not None and replaces and await self._set_apart(stored, grant):
+                        continue
                     revision = stored.revision if stored and replaces else 0
                     grant = await self.write(evolve(grant, revision=revision), release=True)
                     break
@@ -155,6 +165,16 @@ class Vault:
         else:
             await self._discard(waiting)
         return grant
+
+    async def _set_apart(self, stored: Grant, grant: Grant) -> bool:
+        """Give the sellers that did not approve a record of their own, before theirs is replaced.
+
+        Whether there were any.
+        """
+        others = tuple(seller for seller in stored.sellers if seller not in grant.sellers)
+        if others:
+            await self.write(evolve(stored, seller=others[0], sellers=others, revision=0))
+        return bool(others)
 
     def _waiting_for(self, sellers: Iterable[str]) -> Grant | None:
         wanted = set(sellers)
@@ -182,11 +202,8 @@ class Vault:
             try:
                 return await self.write(grant, release=True)
             except StaleRecord:
-                stored = await self._store.get(self.scope, grant.seller)
-                if stored is None:
-                    return None
-                current = from_record(stored)
-                if current.authorization != grant.authorization:
+                current = await self._current(grant)
+                if current is None or current.authorization != grant.authorization:
                     return current
                 if current.generation < grant.generation:
                     # A seller may have approved alone meanwhile, and be no longer of this grant.
@@ -194,12 +211,23 @@ class Vault:
                         grant,
                         revision=current.revision,
                         warned=current.warned,
+                        seller=current.seller,
                         sellers=current.sellers,
                     )
                 elif grant.token in (current.token, *current.candidates):
                     return current
                 else:
                     grant = evolve(current, candidates=(*current.candidates, grant.token))
+
+    async def _current(self, grant: Grant) -> Grant | None:
+        """What the store has of the same authorization, or else has for its sellers."""
+        current = None
+        for seller in grant.sellers:
+            stored = await self._first_stored((seller,))
+            if stored is not None and stored.authorization == grant.authorization:
+                return stored
+            current = current or stored
+        return current
 
     async def _spill(self, grant: Grant, error: StoreError) -> None:
         self._unpersisted[grant.seller] = grant
@@ -262,4 +290,4 @@ class Vault:
 def _newest(*grants: Grant | None) -> Grant | None:
     """The newest; the first of several that are."""
     known = [grant for grant in grants if grant is not None]
-    return max(known, key=lambda grant: (grant.authorization, grant.generation), default=None)
+    return max(known, key=lambda grant: grant.age, default=None)
