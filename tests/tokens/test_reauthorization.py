@@ -19,9 +19,11 @@ class Pause:
         self.reached, self.go_on = anyio.Event(), anyio.Event()
 
     async def __call__(self, go_on):
-        answer = await go_on() if self.is_after else None
-        self.reached.set()
-        await self.go_on.wait()
+        try:
+            answer = await go_on() if self.is_after else None
+        finally:
+            self.reached.set()
+            await self.go_on.wait()
         return answer or await go_on()
 
 
@@ -43,14 +45,14 @@ async def refreshing(world, *, after, store=None):
                         await tokens.refresh("1001")
                     except iop.IopError as error:
                         errors.append(error)
+                    landed.set()
 
                 async def land():
                     pause.go_on.set()
-                    while (await tokens.status("1001")).is_refreshing:
-                        await anyio.sleep(0.005)
+                    await landed.wait()
                     return errors
 
-                errors = []
+                errors, landed = [], anyio.Event()
                 tasks.start_soon(refresh)
                 await pause.reached.wait()
                 yield tokens, land
@@ -122,8 +124,9 @@ async def test_a_late_answer_does_not_bring_a_forgotten_seller_back(world, after
         world.sandbox.fail(kind, api="/auth/token/refresh", **code)
     async with refreshing(world, after=after) as (tokens, land):
         assert await tokens.forget("1001")
+        assert await land()
         with pytest.raises(iop.ReauthorizationRequired):
-            await land()
+            await tokens.token("1001")
     async with world.manager() as tokens:
         with pytest.raises(iop.ReauthorizationRequired, match="never authorized"):
             await tokens.token("1001")
