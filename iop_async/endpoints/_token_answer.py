@@ -91,10 +91,10 @@ def _read(answer: Mapping[str, Any], sent_at: datetime) -> Token | None:
 
 
 def _text(value: object) -> str | None:
-    """Text of an id or token, which some markets send as a number."""
+    """Text of an id or token, which some markets send as a number; such as any store can keep."""
     if value is None or isinstance(value, (bool, dict, list)):
         return None
-    return str(value).strip() or None
+    return str(value).encode("utf-8", "replace").decode().replace("\0", "").strip() or None
 
 
 def _number(value: object) -> Decimal | None:

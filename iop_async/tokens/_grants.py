@@ -221,7 +221,8 @@ def to_record(grant: Grant, *, due_at: datetime | None) -> Record:
         dies_at=authorize_by(grant),
         generation=grant.generation,
         revision=grant.revision,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+        # Escaped, since an answer may hold half of a surrogate pair, which has no UTF-8.
+        body=json.dumps(body, separators=(",", ":")).encode(),
     )
 
 
