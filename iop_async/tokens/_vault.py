@@ -131,7 +131,7 @@ class Vault:
         """
         try:
             kept = await self._settle(grant)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - a bug of somebody's store must not cost a pair
             if self._is_superseded(grant):
                 return self._unpersisted[grant.seller]
             await self._spill(grant, error)
@@ -229,9 +229,11 @@ class Vault:
             current = current or stored
         return current
 
-    async def _spill(self, grant: Grant, error: StoreError) -> None:
+    async def _spill(self, grant: Grant, error: Exception) -> None:
         self._unpersisted[grant.seller] = grant
-        _log.error("seller %s is not in the store, which failed: %s", grant.seller, error)
+        # Only our own words are known to hold no secret.
+        said = error if isinstance(error, StoreError) else type(error).__name__
+        _log.error("seller %s is not in the store, which failed: %s", grant.seller, said)
         if self._journal is not None:
             try:
                 await self._journal.append(self._record(grant))
