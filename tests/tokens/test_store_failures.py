@@ -92,6 +92,23 @@ async def test_a_refresh_while_the_store_is_still_out_of_order_goes_on_from_the_
     assert len(presented) == len(set(presented)) == 2
 
 
+@either_loop
+async def test_a_store_with_a_bug_of_its_own_costs_no_pair(world, caplog):
+    """One that raises what no store should: the pair is kept, its words are not repeated."""
+    store = WatchedStore(world.store())
+
+    async def break_down(kind):
+        if kind == "outcome":
+            raise LookupError("helloworld")
+
+    async with due(world, store) as tokens:
+        store.before = break_down
+        new = await tokens.refresh("1001")
+        assert not (await tokens.status("1001")).is_persisted
+        assert await journalled(world) == [new.refresh_token] == [world.live().refresh_token]
+    assert "LookupError" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["intent", "outcome"])
 @either_loop
 async def test_a_lost_acknowledgement_neither_loses_a_pair_nor_counts_it_twice(world, kind):

@@ -1,0 +1,277 @@
+"""Numbers of every kind in an answer that was paid for with a refresh token."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+from tokens_hands import Between
+from tokens_world import DAY, LEAD, MONTH, REFRESH, either_loop, kinds
+
+import iop_async as iop
+from iop_async.tokens import Clock
+
+YEARS = timedelta(days=365 * 99)
+
+
+def milliseconds(clock: Clock, seconds: int) -> int:
+    return int(clock.now().timestamp() * 1000) + seconds * 1000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"expires_in": "10", "refresh_expires_in": "60", "error_code": "error_code"},
+        {"expires_in": None},
+        {"expires_in": ""},
+        {"expires_in": "abc"},
+        {"expires_in": -5},
+        {"expires_in": 0},
+        {"expires_in": 2592000.0},
+        {"expires_in": 3153599922},
+        {"expires_in": 10**40},
+        {"expires_in": [], "refresh_expires_in": {"a": 1}},
+        {"expires_in": True, "refresh_expires_in": "NaN"},
+        {"refresh_expires_in": "0"},
+        {"refresh_expires_in": 0},
+        {"refresh_expires_in": 0.0},
+        {"refresh_expires_in": None},
+        {"account": "half of a pair: \ud83d", "note": "\udc00", "deep": [[[{"a": 1.5}]]]},
+        {"seller_Id": "\ud800"},
+        {"seller_Id": "nul\0"},
+        {"user_Id": 5, "seller_Id": 7.25, "account_id": ["?"], "country": {}},
+        {"user_info": [{"seller_id": "1001", "country": "\ud800"}]},
+        {"user_info": [{"seller_id": "1001"}, {"seller_id": "nul\0"}, {"seller_id": "\ud800"}]},
+    ],
+    ids=repr,
+)
+@either_loop
+async def test_a_pair_is_stored_whatever_stands_beside_it(world, fields):
+    """Never a crash, and never a loss, once the refresh token is spent."""
+
+    async def change(go_on):
+        answer = await go_on()
+        # In ASCII, since the sandbox itself would not send half of a surrogate pair.
+        return evolve(answer, content=json.dumps(json.loads(answer.content) | fields).encode())
+
+    transport = Between(change)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH - LEAD + 60)
+        try:
+            new = await tokens.refresh("1001")
+        except iop.TokenError as error:
+            assert "another seller" in str(error)
+        else:
+            assert new.refresh_token == world.live().refresh_token
+            assert new.expires_at is None or new.expires_at - new.issued_at < 1.02 * YEARS
+    await transport.aclose()
+    async with world.store() as store:
+        record = await store.get(f"123456@{world.url.removeprefix('http://')}", "1001")
+    body = json.loads(record.body)
+    assert body["intent"] is None
+    pairs = [body["token"], *body["candidates"]]
+    assert pairs[-1]["refresh_token"] == world.live().refresh_token
+    assert world.presented() == 1
+
+
+@either_loop
+async def test_a_moment_in_milliseconds_is_read_as_the_end(world):
+    """``expire_time`` in the place of a lifetime."""
+    async with world.manager() as tokens:
+        await tokens.authorize(world.code())
+        world.clock.advance(MONTH - LEAD + 60)
+        end = milliseconds(world.clock, DAY)
+        world.sandbox.fail("patch", api=REFRESH, fields={"expire_time": end}, remove=["expires_in"])
+        new = await tokens.refresh("1001")
+        assert int(new.expires_at.timestamp() * 1000) == end
+        world.clock.advance(DAY - LEAD + 60)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+
+
+@pytest.mark.parametrize("fields", [{"expires_in": "abc"}, {"expires_in": None}])
+@either_loop
+async def test_an_unreadable_lifetime_is_short_and_not_endless(world, fields):
+    """Within two hours it is refreshed; it is not refreshed at birth."""
+    async with world.manager() as tokens:
+        await tokens.authorize(world.code())
+        world.sandbox.fail("patch", api=REFRESH, fields=fields)
+        await tokens.refresh("1001")
+        assert (await tokens.refresh_due()).refreshed == ()
+        world.clock.advance(2 * 3600)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        assert world.presented() == 2
+
+
+@pytest.mark.parametrize("zero", ["0", 0, 0.0])
+@either_loop
+async def test_a_refresh_lifetime_of_zero_ends_the_refreshing(world, zero):
+    """The access token is served to its end; the seller is asked once to authorize again."""
+    async with world.manager() as tokens:
+        events = tokens.events()
+        await tokens.authorize(world.code())
+        world.sandbox.fail("patch", api=REFRESH, fields={"refresh_expires_in": zero})
+        new = await tokens.refresh("1001")
+        world.clock.advance(MONTH - 60)
+        assert (await tokens.token("1001")).access_token == new.access_token
+        for _ in range(4):
+            world.clock.advance(60)
+            await tokens.refresh_due()
+        with pytest.raises(iop.ReauthorizationRequired):
+            await tokens.token("1001")
+        tokens._announcer.close()
+        seen = [event.kind async for event in events]
+        assert seen.count("reauthorize") == 1
+    assert world.presented() == 1
+
+
+@pytest.mark.parametrize("missing", [{"fields": {"refresh_expires_in": None}}, "remove"])
+@either_loop
+async def test_a_missing_refresh_lifetime_is_not_zero(world, missing):
+    """Nothing is known of it, so the token is refreshed for as long as that works."""
+    missing = {"remove": ["refresh_expires_in"]} if missing == "remove" else missing
+    world.sandbox.fail("patch", api="/auth/token/create", **missing)
+    async with world.manager() as tokens:
+        token = await tokens.authorize(world.code())
+        assert token.refresh_expires_at is None
+        world.clock.advance(MONTH - LEAD + 60)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+
+
+@either_loop
+async def test_the_documented_sample_is_kept_fresh(world):
+    """``"10"`` and ``"60"`` as text, and an ``error_code`` in a success."""
+    sample = {"expires_in": "10", "refresh_expires_in": "60", "error_code": "error_code"}
+    world.sandbox.fail("patch", api="/auth/token/create", fields=sample)
+    world.sandbox.fail("patch", api=REFRESH, fields=sample, times=None)
+    async with world.manager() as tokens:
+        token = await tokens.authorize(world.code())
+        assert (token.expires_at - token.issued_at).total_seconds() == 10
+        assert (await tokens.token("1001")).access_token == token.access_token
+        world.clock.advance(6)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        assert (await tokens.token("1001")).access_token == world.live().access_token
+        assert world.presented() == 1
+
+
+@either_loop
+async def test_tokens_that_end_at_the_same_second_survive_a_long_outage(world):
+    """Three days and three days: the refresh comes half a day before, and the alarm if it fails."""
+    world.sandbox.grants.access_seconds = world.sandbox.grants.refresh_seconds = 3 * DAY
+    async with world.manager() as tokens:
+        events = tokens.events()
+        for seller in ("1001", "1002"):
+            await tokens.authorize(world.code(seller))
+        world.sandbox.fail("error", code="ServiceUnavailable", seller="1002", times=None)
+        world.clock.advance(2.5 * DAY + 1)
+        world.sandbox.fail("error", code="ServiceUnavailable", seller="1001", times=1)
+        assert (await tokens.refresh_due()).refreshed == ()
+        for _ in range(11):
+            world.clock.advance(3600)
+            await tokens.refresh_due()
+        assert (await tokens.status("1001")).generation == 2
+        for _ in range(3):
+            world.clock.advance(3600)
+            await tokens.refresh_due()
+        tokens._announcer.close()
+        lost = [event async for event in events if event.seller == "1002"]
+    assert [event.kind for event in lost if event.reason == "48 hours"] == ["authorize_by"]
+    assert [event.kind for event in lost if event.kind == "reauthorize"] == ["reauthorize"]
+    assert [event.kind for event in lost].count("refresh_failed") >= 10
+
+
+@either_loop
+async def test_a_dead_refresh_token_is_not_presented_while_the_access_token_is_served(world):
+    """Twenty more days of it; the seller is told."""
+    world.sandbox.grants.refresh_seconds = 10 * DAY
+    async with world.manager() as tokens:
+        events = tokens.events()
+        token = await tokens.authorize(world.code())
+        world.clock.advance(10 * DAY + 60)
+        for _ in range(19):
+            assert (await tokens.token("1001")).access_token == token.access_token
+            assert (await tokens.refresh_due()).refreshed == ()
+            await tokens.seller("1001").call("/seller/get")
+            world.clock.advance(DAY)
+        with pytest.raises(iop.ReauthorizationRequired, match="expired"):
+            await tokens.refresh("1001")
+        assert await kinds(events, 1) == ["reauthorize"]
+    assert world.presented() == 0
+
+
+@either_loop
+async def test_the_last_refresh_s_answer_is_served_beyond_the_refresh_token_s_end(world):
+    """Its lifetime is the one that the answer gives, although the refresh token dies first."""
+    world.sandbox.grants.refresh_seconds = 40 * DAY
+    async with world.manager() as tokens:
+        first = await tokens.authorize(world.code())
+        world.clock.advance(MONTH - LEAD + 60)
+        await tokens.refresh_due()
+        world.clock.advance(9.5 * DAY + LEAD)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        last = await tokens.token("1001")
+        assert last.refresh_expires_at - first.refresh_expires_at < timedelta(minutes=1)
+        assert last.expires_at - last.issued_at == timedelta(days=30)
+        world.clock.advance(29 * DAY)
+        assert (await tokens.token("1001")).access_token == last.access_token
+        await tokens.seller("1001").call("/seller/get")
+        assert (await tokens.refresh_due()).refreshed == ()
+        world.clock.advance(DAY + 1)
+        with pytest.raises(iop.ReauthorizationRequired):
+            await tokens.token("1001")
+    assert world.presented() == 2
+
+
+@either_loop
+async def test_an_answer_with_the_same_refresh_token_is_fine(world):
+    """It goes on with it."""
+    world.sandbox.grants.rotation = "keep"
+    async with world.manager() as tokens:
+        old = await tokens.authorize(world.code())
+        for _ in range(3):
+            same = {"refresh_token": str(old.refresh_token)}
+            world.sandbox.fail("patch", api=REFRESH, fields=same)
+            assert (await tokens.refresh("1001")).refresh_token == old.refresh_token
+        assert (await tokens.status("1001")).state == "live"
+
+
+@either_loop
+async def test_an_imported_token_of_unknown_age_is_neither_refreshed_at_once_nor_never(world):
+    """Not in a burst at the import; within the time that any token may be taken to live."""
+    async with world.manager() as tokens:
+        for seller in ("1001", "1002", "1003"):
+            pair = world.sandbox.grant(seller)
+            await tokens.import_token(
+                iop.Token(
+                    access_token=pair["access_token"],
+                    refresh_token=pair["refresh_token"],
+                    issued_at=world.clock.now(),
+                    sellers=(iop.Seller(seller_id=seller),),
+                )
+            )
+            assert (await tokens.token(seller)).access_token == pair["access_token"]
+        assert (await tokens.refresh_due()).refreshed == ()
+        assert world.presented() == 0
+        world.clock.advance(2 * 3600)
+        assert len((await tokens.refresh_due()).refreshed) == 3
+        for seller in ("1001", "1002", "1003"):
+            assert (await tokens.token(seller)).expires_at is not None
+
+
+@either_loop
+async def test_a_slow_answer_s_lifetime_counts_from_the_request(world):
+    """Twenty-five seconds are not added to the token's life."""
+
+    async def slowly(go_on):
+        answer = await go_on()
+        world.clock.advance(25)
+        return answer
+
+    transport = Between(slowly)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        await tokens.authorize(world.code())
+        sent = world.clock.now()
+        token = await tokens.refresh("1001")
+        assert (token.issued_at - sent).total_seconds() < 20
+        assert token.expires_at - token.issued_at == timedelta(days=30)
+    await transport.aclose()
