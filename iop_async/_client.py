@@ -111,7 +111,7 @@ class Client(CallerMixin):
         now = self.now()
         request = self.gateway.encode(self.app, call, now=now)
         response = await self._transport.send(request)
-        return evolve(self.gateway.decode(call, response), sent_at=now)
+        return evolve(self.gateway.decode(call, response), sent_at=now.astimezone(UTC))
 
     async def batch(self, calls: Iterable[Call], *, size: int = 20) -> list[Reply | IopError]:
         """Several calls in one request, where the gateway has batches (TOP).
@@ -150,7 +150,10 @@ class Client(CallerMixin):
                 outcomes += [error] * len(chunk)
         if chunks and len(failures) == len(chunks):
             raise failures[0]
-        return [evolve(each, sent_at=now) if isinstance(each, Reply) else each for each in outcomes]
+        sent_at = now.astimezone(UTC)
+        return [
+            evolve(each, sent_at=sent_at) if isinstance(each, Reply) else each for each in outcomes
+        ]
 
     async def aclose(self) -> None:
         """Close the connections that the client opened. It may be entered again later."""

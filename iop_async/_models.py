@@ -6,7 +6,7 @@ import io
 import os
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn, SupportsIndex, TypeAlias
 
@@ -24,6 +24,12 @@ _API = re.compile(r"(?:/\w[\w.~-]*)+/?|\w+(?:\.\w+)+", re.ASCII)
 
 def _secret(value: str | None) -> str | None:
     return Secret(value) if isinstance(value, str) else value
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    """The same moment in UTC: arithmetic within a zone of summer time gains or loses an hour."""
+    is_aware = isinstance(value, datetime) and value.utcoffset() is not None
+    return value.astimezone(UTC) if value is not None and is_aware else value
 
 
 def require_aware(name: str, value: datetime | None) -> None:
@@ -241,9 +247,9 @@ class Token(NotPickled):
 
     access_token: str = field(converter=_secret, repr=False)
     refresh_token: str | None = field(default=None, converter=_secret, repr=False)
-    issued_at: datetime
-    expires_at: datetime | None = None
-    refresh_expires_at: datetime | None = None
+    issued_at: datetime = field(converter=_in_utc)
+    expires_at: datetime | None = field(default=None, converter=_in_utc)
+    refresh_expires_at: datetime | None = field(default=None, converter=_in_utc)
     sellers: tuple[Seller, ...] = ()
     account: str | None = None
     account_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol, runtime_checkable
 
 import anyio
@@ -28,7 +28,11 @@ class SystemClock:
     """Real time. It looks again every 30 s, so that a suspended machine wakes up to the truth."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        self.now = now
+        self._now = now
+
+    def now(self) -> datetime:
+        """The time, aware UTC."""
+        return self._now().astimezone(UTC)
 
     async def sleep_until(self, moment: datetime) -> None:
         """Wait in steps."""
