@@ -39,7 +39,10 @@ def either_loop(test):
 
 
 class World:
-    """Everything a promise about tokens is told with."""
+    """Everything a promise about tokens is told with.
+
+    The gateway lives by ``clock``, and so does the machine unless its ``host_clock`` is another.
+    """
 
     def __init__(self, path: Path) -> None:
         self.clock = MovableClock()
@@ -47,13 +50,14 @@ class World:
         self.sandbox = Sandbox(
             apps=[SandboxApp(APP.key, APP.secret)], sellers=3, now=self.clock.now
         )
+        self.host_clock = self.clock
         self.url = ""
 
     def store(self) -> SQLiteStore:
         return SQLiteStore(self.path)
 
     def client(self, **options) -> iop.Client:
-        return iop.Client(APP, iop.gateways.Iop(self.url), now=self.clock.now, **options)
+        return iop.Client(APP, iop.gateways.Iop(self.url), now=self.host_clock.now, **options)
 
     @asynccontextmanager
     async def manager(
@@ -61,10 +65,11 @@ class World:
     ) -> AsyncIterator[iop.TokenManager]:
         kept = self.store() if store is None else store
         options.setdefault("keeper", False)
+        options.setdefault("clock", self.host_clock)
         options.setdefault("lease_seconds", 2.0)
         async with client or self.client() as caller:
             try:
-                async with iop.TokenManager(caller, kept, clock=self.clock, **options) as tokens:
+                async with iop.TokenManager(caller, kept, **options) as tokens:
                     yield tokens
             finally:
                 await kept.aclose()

@@ -1,0 +1,235 @@
+"""Answers that are none, and networks that fail: what it means for the refresh token."""
+
+import json
+
+import anyio
+import pytest
+from attrs import evolve
+from tokens_hands import Between
+from tokens_world import LEAD, MONTH, REFRESH, either_loop, kinds
+
+import iop_async as iop
+
+PORTAL = b"<html><head><title>Log in</title></head><body>Welcome to our wireless</body></html>"
+
+
+def instead(status, content, **headers):
+    """Something else answers, and the gateway never hears of it."""
+
+    async def answer(_):
+        return iop.HttpResponse(status, headers, content)
+
+    return answer
+
+
+def refused(error):
+    async def answer(_):
+        raise error
+
+    return answer
+
+
+async def prepared(tokens, world):
+    """A seller whose token is due; the pair it has."""
+    token = await tokens.authorize(world.code())
+    world.clock.advance(MONTH - LEAD + 60)
+    return token
+
+
+async def pair_of(world):
+    """The pair in the store, as another process reads it, and the answers kept unread."""
+    async with world.store() as store:
+        record = await store.get(f"123456@{world.url.removeprefix('http://')}", "1001")
+    body = json.loads(record.body)
+    return body["token"]["refresh_token"], body["unread"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        instead(200, PORTAL),
+        instead(302, b"", location="http://portal.example/login"),
+        instead(511, PORTAL),
+        instead(200, b""),
+        instead(200, b"\xff\xfe{\x00"),
+        instead(200, b"[1, 2]"),
+        instead(200, b"null"),
+        instead(200, b'{"code":"0"}'),
+        instead(200, '{"message": "系统繁忙"}'.encode("gbk")),
+    ],
+    ids=["portal", "redirect", "511", "empty", "utf-16", "list", "null", "no-token", "gbk"],
+)
+@either_loop
+async def test_what_is_no_answer_leaves_the_pair_untouched(world, answer):
+    """The old pair stays stored and served, and works once the gateway itself answers again."""
+    transport = Between(None)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        old = await prepared(tokens, world)
+        transport.answer = answer
+        with pytest.raises(iop.ProtocolError):
+            await tokens.refresh("1001")
+        assert (await pair_of(world))[0] == old.refresh_token
+        assert (await tokens.token("1001")).access_token == old.access_token
+        await tokens.seller("1001").call("/seller/get")
+        transport.answer = None
+        world.clock.advance(130)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        assert (await tokens.token("1001")).refresh_token == world.live().refresh_token
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("spoil", [lambda content: content[:-9], lambda content: b"\xff" + content])
+@either_loop
+async def test_a_spoiled_success_is_ambiguous_and_kept_as_it_came(world, spoil):
+    """It may hold the only copy of the pair: a person can still read it."""
+
+    async def answer(go_on):
+        response = await go_on()
+        return evolve(response, content=spoil(response.content))
+
+    transport = Between(answer)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        events = tokens.events()
+        old = await prepared(tokens, world)
+        with pytest.raises(iop.ProtocolError) as caught:
+            await tokens.refresh("1001")
+        assert caught.value.may_have_been_applied
+        assert await kinds(events, 1) == ["ambiguous"]
+        kept, (unread,) = await pair_of(world)
+        assert kept == old.refresh_token
+        assert world.live().refresh_token in unread
+    await transport.aclose()
+
+
+@either_loop
+async def test_an_answer_in_another_charset_is_read_all_the_same(world):
+    """Where the names in it are all that suffers."""
+
+    async def answer(go_on):
+        response = await go_on()
+        body = json.loads(response.content) | {"account": "商家"}
+        return evolve(response, content=json.dumps(body, ensure_ascii=False).encode("utf-16"))
+
+    transport = Between(answer)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        await prepared(tokens, world)
+        assert (await tokens.refresh("1001")).refresh_token == world.live().refresh_token
+    await transport.aclose()
+
+
+@either_loop
+async def test_nobody_at_the_address_leaves_the_refresh_token_untouched(world):
+    """A refused connection: nothing was sent, so it is tried again and is no ambiguity."""
+    async with world.manager(scope="one") as tokens:
+        events = tokens.events()
+        await prepared(tokens, world)
+        served = tokens._client.gateway
+        tokens._client.gateway = iop.gateways.Iop("http://127.0.0.1:9")
+        with pytest.raises(iop.TransportError) as caught:
+            await tokens.refresh("1001")
+        assert not caught.value.may_have_been_applied
+        assert await kinds(events, 1) == ["refresh_failed"]
+        tokens._client.gateway = served
+        world.clock.advance(130)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+    assert world.presented() == 1
+
+
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize(
+    "error",
+    [
+        iop.TransportError("no connection", may_have_been_applied=False),
+        iop.TransportTimeout("no connection came free", may_have_been_applied=False),
+    ],
+    ids=["name resolution", "pool"],
+)
+@either_loop
+async def test_what_was_never_sent_may_fail_any_number_of_times(world, error, times):
+    """Names that do not resolve, no free connection: each time a warning, never an ambiguity."""
+    transport = Between(None)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        events = tokens.events()
+        await prepared(tokens, world)
+        transport.answer = refused(error)
+        for _ in range(times):
+            await tokens.refresh_due()
+            world.clock.advance(130)
+        assert await kinds(events, times) == ["refresh_failed"] * times
+        transport.answer = None
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        assert world.presented() == 1
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("applied", [False, True])
+@either_loop
+async def test_an_answer_that_does_not_come_in_time_is_ambiguous(world, applied):
+    """Whether the gateway did the work shows when the refresh token is presented once more."""
+    timeouts = iop.Timeouts(read=0.2)
+    transport = iop.HttpxTransport(timeouts=timeouts)
+    async with world.manager(client=world.client(transport=transport)) as tokens:
+        events = tokens.events()
+        await prepared(tokens, world)
+        if applied:
+            world.sandbox.fail("latency", api=REFRESH, seconds=1)
+        else:
+            world.sandbox.fail("latency", api=REFRESH, seconds=1, after=False)
+            world.sandbox.fail("status", api=REFRESH, status=504)
+        with pytest.raises(iop.TransportTimeout) as caught:
+            await tokens.refresh("1001")
+        assert caught.value.may_have_been_applied
+        assert await kinds(events, 1) == ["ambiguous"]
+        await anyio.sleep(1)
+        world.clock.advance(130)
+        await tokens.refresh_due()
+        assert await kinds(events, 1) == ["reauthorize" if applied else "refreshed"]
+    assert world.presented() == 2
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("status", [502, 504])
+@either_loop
+async def test_a_proxy_s_words_do_not_say_what_the_gateway_did(world, status):
+    """502 and 504 are ambiguous; one more presentation finds the refresh token live."""
+    async with world.manager() as tokens:
+        events = tokens.events()
+        await prepared(tokens, world)
+        world.sandbox.fail("status", api=REFRESH, status=status)
+        with pytest.raises(iop.IopError) as caught:
+            await tokens.refresh("1001")
+        assert caught.value.may_have_been_applied
+        world.clock.advance(130)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        assert await kinds(events, 2) == ["ambiguous", "refreshed"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        ({"kind": "status", "status": 503, "retry_after": 40}, 40),
+        ({"kind": "status", "status": 429, "retry_after": 40}, 40),
+        ({"kind": "ban", "seconds": 40}, 40),
+        ({"kind": "error", "code": "ServiceUnavailable"}, 1),
+    ],
+    ids=["503", "429", "ApiCallLimit", "ServiceUnavailable"],
+)
+@either_loop
+async def test_a_wait_that_the_gateway_names_is_kept(world, fault, seconds):
+    """No refresh of the seller before it is over; the first after it works."""
+    async with world.manager() as tokens:
+        await prepared(tokens, world)
+        world.sandbox.fail(**fault, api=REFRESH)
+        told_at = world.clock.now()
+        with pytest.raises(iop.ApiError) as caught:
+            await tokens.refresh("1001")
+        assert not caught.value.may_have_been_applied
+        status = await tokens.status("1001")
+        assert (status.retry_at - told_at).total_seconds() >= seconds
+        for _ in range(5):
+            await tokens.refresh_due()
+            await tokens.token("1001")
+        presented = world.presented()
+        world.clock.advance((status.retry_at - world.clock.now()).total_seconds() + 1)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+        assert world.presented() == presented + 1
