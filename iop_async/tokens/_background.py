@@ -41,6 +41,11 @@ class Background:
             self._host = asyncio.get_running_loop().create_task(self._run(ready))
         await ready.wait()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the host task runs; an event loop that ended has taken it along."""
+        return self._tasks is not None
+
     async def _run(self, ready: anyio.Event) -> None:
         try:
             async with anyio.create_task_group() as tasks:

@@ -58,8 +58,9 @@ class Flights:
         """The flight of a seller; ``work`` is done where there is none yet."""
         flight = self._by_seller.get(seller)
         if flight is None:
-            flight = self._by_seller[seller] = Flight()
+            flight = Flight()
             self._background.spawn(partial(self._fly, seller, flight, work))
+            self._by_seller[seller] = flight
         return flight
 
     async def _fly(self, seller: str, flight: Flight, work: Work) -> None:

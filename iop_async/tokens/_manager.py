@@ -25,6 +25,7 @@ from ..stores import SpillJournal
 from ._cache import Cache
 from ._clock import Clock, SystemClock
 from ._deadlines import refresh_at
+from ._each import Each
 from ._events import Announcer, EventStream, TokenEvent
 from ._flights import Flight
 from ._grants import Grant
@@ -101,7 +102,7 @@ class TokenManager:
             journal=_journal(store, journal),
             scope=scope or _scope(client),
             policy=self._policy,
-            holder=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            holder=_holder(),
             lease_seconds=lease_seconds,
         )
         self._running: Running | None = None
@@ -264,10 +265,9 @@ class TokenManager:
         """
         return self._status(await self._reload(seller))
 
-    async def statuses(self) -> AsyncIterator[SellerStatus]:
+    def statuses(self) -> AsyncIterator[SellerStatus]:
         """How every grant is, in no order."""
-        async for grant in self._vault.all():
-            yield self._status(grant)
+        return Each(self._status, self._vault.all())
 
     def events(self) -> EventStream:
         """What happens from now on, in order. A listener that is slow delays nobody."""
@@ -326,6 +326,7 @@ class TokenManager:
         if self._running is not None and self._running.is_here:
             msg = "this token manager is already running"
             raise RuntimeError(msg)
+        self._vault.holder = _holder()  # forked workers have this object in common, and no lease
         refresher = Refresher(
             self._client,
             self._endpoints,
@@ -372,6 +373,10 @@ class TokenManager:
 
     def __repr__(self) -> str:
         return f"TokenManager({self._vault.scope!r})"
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _scope(client: Client) -> str:

@@ -61,8 +61,8 @@ class Running:
 
     @property
     def is_here(self) -> bool:
-        """Whether this is the process that it runs in, and not a child of that."""
-        return self._process == os.getpid()
+        """Whether it runs: a fork takes no tasks along, and an event loop ends those it has."""
+        return self._process == os.getpid() and self._background.is_alive
 
     async def start(self, *, keeper: bool) -> None:
         """Start the tasks; the keeper only where it is wanted."""

@@ -15,6 +15,7 @@ from .._refresh import RefreshPolicy
 from ..protocols import TokenStore
 from ..stores import SpillJournal
 from ._deadlines import due_at
+from ._each import Each
 from ._grants import Grant, authorized, from_record, names_of, to_record
 
 _log = logging.getLogger("iop_async.tokens")
@@ -280,10 +281,13 @@ class Vault:
         await self._discard(waiting)
         return await self._store.remove(self.scope, seller) or waiting is not None
 
-    async def all(self) -> AsyncIterator[Grant]:
+    def all(self) -> AsyncIterator[Grant]:
         """Every grant of the scope."""
-        async for record in self._store.records(self.scope):
-            yield self._unpersisted.get(record.seller) or from_record(record)
+
+        def grant(record: Record) -> Grant:
+            return self._unpersisted.get(record.seller) or from_record(record)
+
+        return Each(grant, self._store.records(self.scope))
 
     def _record(self, grant: Grant) -> Record:
         return to_record(grant, due_at=due_at(grant, self._policy))
