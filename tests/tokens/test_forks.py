@@ -1,0 +1,56 @@
+"""Processes that are forked after the manager was made, as servers do that load the app first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tokens_world import MONTH, REFRESH, World
+
+DRIVER = Path(__file__).parent / "fork_driver.py"
+
+
+async def authorized(world: World, *sellers: str) -> None:
+    async with world.manager(scope="forks") as tokens:
+        for seller in sellers:
+            await tokens.authorize(world.code(seller))
+    world.clock.advance(MONTH - 600)
+
+
+def drive(world: World, role: str) -> list[str]:
+    """What the workers print, once all of them have ended well."""
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), world.url, str(world.path), role],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+async def test_forked_workers_that_refresh_one_seller_at_once_present_its_token_once(world):
+    """They are different holders, although one manager was made for all of them."""
+    await authorized(world, "1001")
+    world.sandbox.fail("latency", api=REFRESH, seconds=0.5)
+    served = drive(world, "explicit")
+    assert served == [world.live().refresh_token] * 3
+    assert world.presented() == 1
+
+
+async def test_the_keepers_of_forked_workers_share_what_is_due(world):
+    """Each worker has one, and each seller is refreshed once."""
+    world.sandbox.add_sellers(30)
+    await authorized(world, *world.sandbox.sellers)
+    drive(world, "keepers")
+    assert world.presented() == 33
+    tokens = [entry.token for entry in world.sandbox.ledger.refreshes]
+    assert len(set(tokens)) == 33
+
+
+async def test_a_child_forked_in_the_middle_of_a_refresh_does_not_share_it(world):
+    """It must enter the manager anew, and then adopts what its parent's refresh brings."""
+    await authorized(world, "1001")
+    world.sandbox.fail("latency", api=REFRESH, seconds=1)
+    drive(world, "running")
+    assert world.presented() == 1
