@@ -233,6 +233,13 @@ def from_record(record: Record) -> Grant:
         StoreError: a newer version wrote it, or nobody did.
     """
     body = _read_body(record)
+    try:
+        return _grant(record, body)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _unreadable(record) from None
+
+
+def _grant(record: Record, body: dict[str, Any]) -> Grant:
     return Grant(
         scope=record.scope,
         seller=record.seller,
@@ -253,18 +260,23 @@ def from_record(record: Record) -> Grant:
 
 
 def _read_body(record: Record) -> dict[str, Any]:
-    where = f"the record of seller {record.seller}"
     try:
         body = json.loads(record.body)
     except ValueError:
         body = None
     if not isinstance(body, dict) or "token" not in body:
-        msg = f"{where} is not readable; it was left as it is"
-        raise StoreError(msg)
+        raise _unreadable(record)
     if body.get("schema", SCHEMA) > SCHEMA:
-        msg = f"{where} was written by a newer version of iop-async; upgrade this one"
+        msg = (
+            f"the record of seller {record.seller} was written by a newer version of iop-async; "
+            "upgrade this one"
+        )
         raise StoreError(msg)
     return body
+
+
+def _unreadable(record: Record) -> StoreError:
+    return StoreError(f"the record of seller {record.seller} is not readable; it was left as it is")
 
 
 def _intent_to_json(intent: Intent | None) -> dict[str, Any] | None:

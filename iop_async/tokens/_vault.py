@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 
 from attrs import evolve
@@ -106,8 +106,16 @@ class Vault:
             holder=self.holder,
             seconds=self._lease_seconds,
         )
-        # What the store has of an unpersisted grant is old: its refresh token is spent.
-        return [from_record(each) for each in records if each.seller not in self._unpersisted]
+        return list(self._claimable(records))
+
+    def _claimable(self, records: Iterable[Record]) -> Iterator[Grant]:
+        for record in records:
+            # What the store has of an unpersisted grant is old: its refresh token is spent.
+            if record.seller not in self._unpersisted:
+                try:
+                    yield from_record(record)
+                except StoreError as error:  # one that cannot be read holds up no other
+                    _log.error("%s", error)
 
     async def next_due(self) -> datetime | None:
         """When :meth:`claim` finds something next."""
