@@ -11,6 +11,7 @@ import anyio
 
 from .incoming import Incoming
 from .outgoing import Outgoing
+from .send_by import require_time
 from .streams import CLOSE_WITHIN, Upload
 
 
@@ -38,6 +39,7 @@ class ClientRoute:
 
     async def carry(self, outgoing: Outgoing) -> Incoming:
         """One exchange. Raises what the client raises."""
+        require_time()
         response = await self._client.send(
             self._request(outgoing), stream=True, auth=None, follow_redirects=False
         )

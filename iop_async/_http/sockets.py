@@ -18,6 +18,7 @@ import httpcore
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
+from .send_by import require_time
 from .streams import CLOSE_WITHIN
 
 COALESCE: Final = 64 * 1024
@@ -60,6 +61,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no SQL here
         self._tls: SSLObject | None = None
         self._unsent = b""
+        self._has_begun = False  # to send the request at hand
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         self._unsent = self._unsent + buffer if self._unsent else buffer
@@ -68,6 +70,9 @@ class _Stream(httpcore.AsyncNetworkStream):
                 await self._flush()
 
     async def _flush(self) -> None:
+        if not self._has_begun:
+            require_time()
+            self._has_begun = True
         unsent, self._unsent = self._unsent, b""
         await self._stream.send(unsent)
 
@@ -76,6 +81,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             try:
                 if self._unsent:
                     await self._flush()
+                self._has_begun = False
                 return await self._stream.receive(max_bytes)
             except anyio.EndOfStream:
                 return b""

@@ -23,6 +23,8 @@ def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
     if grant.state != "live" or not token.refreshable:
         return None
     moment = grant.intent.at if grant.intent else policy.due_at(token)
+    if grant.wanted_at is not None:
+        moment = min(moment, grant.wanted_at)
     if grant.retry_at is not None:
         moment = max(moment, grant.retry_at)
     if token.refresh_expires_at is not None and moment >= token.refresh_expires_at:

@@ -62,6 +62,7 @@ class Grant:
         intent: set from before a refresh token is presented until its answer is stored.
         attempts: refreshes that failed since the last that did not.
         retry_at: no refresh before this.
+        wanted_at: a refresh is wanted from then on, whether or not the token is due.
         warned: which warnings were given, each once.
         candidates: pairs that somebody received and could not store as the newest.
         unread: answers that nobody could read, each of which may hold a pair.
@@ -79,6 +80,7 @@ class Grant:
     intent: Intent | None = None
     attempts: int = 0
     retry_at: datetime | None = None
+    wanted_at: datetime | None = None
     warned: frozenset[str] = frozenset()
     candidates: tuple[Token, ...] = field(default=(), repr=False)
     unread: tuple[str, ...] = field(default=(), repr=False)
@@ -156,7 +158,9 @@ def renewed(grant: Grant, token: Token) -> Grant:
         intent=None,
         attempts=0,
         retry_at=None,
+        wanted_at=None,
         warned=frozenset(),
+        candidates=_for_others(grant),
         unread=(),
     )
 
@@ -165,6 +169,36 @@ def is_for_others(grant: Grant, token: Token) -> bool:
     """Whether an answer names sellers, and none of those that were asked for."""
     named = _ids_of(token)
     return bool(named) and set(named).isdisjoint(grant.sellers)
+
+
+def _for_others(grant: Grant) -> tuple[Token, ...]:
+    return tuple(token for token in grant.candidates if is_for_others(grant, token))
+
+
+def with_candidate(grant: Grant, token: Token) -> Grant:
+    """Keep a pair that came too late to be the newest, and try it where there is no better one."""
+    grant = evolve(grant, candidates=(*grant.candidates, token))
+    return grant if grant.state == "live" else promoted(grant, token.issued_at) or grant
+
+
+def promoted(grant: Grant, now: datetime) -> Grant | None:
+    """The newest candidate in the place of a refused pair, to be refreshed at once.
+
+    ``None`` where there is none. The order in which the gateway gave pairs out may be another than
+    the order in which they were stored, so one that was put aside may be the live one.
+    """
+    aside = _for_others(grant)
+    ours = [token for token in grant.candidates if token not in aside and token.refreshable]
+    if not ours:
+        return None
+    newest = max(ours, key=lambda token: token.issued_at)
+    left = tuple(token for token in grant.candidates if token is not newest)
+    return evolve(renewed(grant, newest), candidates=left, wanted_at=now)
+
+
+def wanted(grant: Grant, now: datetime) -> Grant:
+    """To be refreshed at once, by whoever finds it."""
+    return evolve(grant, wanted_at=now)
 
 
 def finished(grant: Grant, state: State, reason: str) -> Grant:
@@ -209,6 +243,7 @@ def to_record(grant: Grant, *, due_at: datetime | None) -> Record:
         "intent": _intent_to_json(grant.intent),
         "attempts": grant.attempts,
         "retry_at": _moment_to_json(grant.retry_at),
+        "wanted_at": _moment_to_json(grant.wanted_at),
         "warned": sorted(grant.warned),
         "candidates": [_token_to_json(token) for token in grant.candidates],
         "unread": list(grant.unread),
@@ -252,6 +287,7 @@ def _grant(record: Record, body: dict[str, Any]) -> Grant:
         intent=_intent_from_json(body.get("intent")),
         attempts=body.get("attempts", 0),
         retry_at=_moment_or_none(body.get("retry_at")),
+        wanted_at=_moment_or_none(body.get("wanted_at")),
         warned=frozenset(body.get("warned", ())),
         candidates=tuple(_token_from_json(token) for token in body.get("candidates", ())),
         unread=tuple(body.get("unread", ())),

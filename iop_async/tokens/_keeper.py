@@ -17,7 +17,8 @@ from ._outcomes import backoff
 from ._refresher import Refresher
 from ._vault import Vault
 
-_LOOK_AGAIN: Final = timedelta(seconds=60)
+_LOOK_AGAIN: Final = timedelta(seconds=10)
+"""Between two looks at the store at most: other hosts write there."""
 
 
 class Keeper:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self, SupportsIndex
+from typing import Any, Literal, NoReturn, Self, SupportsIndex
 from urllib.parse import urlsplit
 
 from .._client import Client
@@ -23,11 +23,13 @@ from ..gateways import Top
 from ..protocols import Caller, TokenStore
 from ..stores import SpillJournal
 from ._cache import Cache
+from ._claims import Claims
 from ._clock import Clock, SystemClock
 from ._deadlines import refresh_at
 from ._each import Each
 from ._events import Announcer, EventStream, TokenEvent
-from ._flights import Flight
+from ._flights import Flight, Work
+from ._follower import Follower
 from ._grants import Grant
 from ._parallel import for_each
 from ._rate import Rate
@@ -39,8 +41,6 @@ from ._tally import Tally
 from ._vault import Vault
 
 _log = logging.getLogger("iop_async.tokens")
-
-_CLAIM = 200
 
 
 class TokenManager:
@@ -54,6 +54,12 @@ class TokenManager:
         concurrency: refreshes under way at a time.
         rate: refreshes and sellers' calls in a second, together; ``None`` for no limit.
         keeper: refresh what falls due while the manager runs; without it only what is asked for.
+        role: a ``"peer"`` refreshes, and shares that with all peers on the store. A ``"follower"``
+            reads, waits for what peers refresh, asks them to where it must, and never presents a
+            refresh token.
+        without_store: what to do where the store fails and a token must be refreshed: ``"wait"``
+            until it is back, while the access token is good; or ``"go on"`` with the journal
+            alone, which is safe only where no other process refreshes the same sellers.
         clock: tells the time and waits for it; real time by default.
         scope: what keeps equal seller ids of different apps and platforms apart.
         journal: a file for pairs that the store did not take; beside a store's own file by
@@ -75,6 +81,8 @@ class TokenManager:
         concurrency: int = 20,
         rate: float | None = None,
         keeper: bool = True,
+        role: Literal["peer", "follower"] = "peer",
+        without_store: Literal["wait", "go on"] = "wait",
         clock: Clock | None = None,
         scope: str | None = None,
         journal: str | os.PathLike[str] | None = None,
@@ -86,12 +94,16 @@ class TokenManager:
             if value < 1:
                 msg = f"{name} is {value}; it is at least 1"
                 raise ValueError(msg)
+        journals = _journal(store, journal)
+        if without_store == "go on" and journals is None:
+            msg = "to go on without the store there must be a journal: say journal='tokens.spill'"
+            raise ValueError(msg)
         self._client = client
         self._policy = policy or RefreshPolicy()
         self._clock = clock or SystemClock(client.now)
         self._concurrency = concurrency
         self._rate = Rate(rate)
-        self._keeps = keeper
+        self._capacity = concurrency * 4 if keeper and role == "peer" else 0
         self._lease_seconds = lease_seconds
         self._drain_seconds = drain_seconds
         self._endpoints: Any = top if isinstance(client.gateway, Top) else auth
@@ -99,13 +111,23 @@ class TokenManager:
         self._cache = Cache(cached)
         self._vault = Vault(
             store,
-            journal=_journal(store, journal),
+            cache=self._cache,
+            journal=journals,
             scope=scope or _scope(client),
             policy=self._policy,
             holder=_holder(),
             lease_seconds=lease_seconds,
+            alone=without_store == "go on",
         )
+        self._follower: Follower | None = None
+        if role == "follower":
+            self._follower = Follower(self._vault, policy=self._policy, clock=self._clock)
         self._running: Running | None = None
+
+    @property
+    def scope(self) -> str:
+        """What the grants are filed under in the store: app and platform."""
+        return self._vault.scope
 
     async def authorize(self, code: str) -> Token:
         """Trade an authorization code, keep the grant, and watch over it from now on.
@@ -154,7 +176,7 @@ class TokenManager:
             return token
         moment = refresh_at(grant, self._policy)
         if moment is not None and moment <= now:
-            flight = self._refresh(grant)
+            flight = self._refresh(grant, only_due=True)
             if freshness is Freshness.MUST_WAIT:
                 try:
                     token = (await flight.outcome()).token
@@ -210,17 +232,28 @@ class TokenManager:
             on_progress: called after each; an error in it is reported as an event and goes on.
         """
         names = dict.fromkeys(sellers)
+        waiting = iter(names)
         tally = Tally(len(names), on_progress, self._on_error)
+
+        async def take() -> str | None:
+            return next(waiting, None)
 
         async def refresh(seller: str) -> None:
             await tally.count(seller, self.refresh(seller))
 
-        await for_each(names, refresh, limit=self._concurrency * 2)
+        await for_each(take, refresh, limit=self._concurrency * 2)
         return tally.report()
 
     async def refresh_due(self) -> RefreshReport:
-        """Refresh whatever is due now, as the keeper would; for those who run without one."""
+        """Refresh whatever is due now, as the keeper would; for those who run without one.
+
+        Raises:
+            StoreError: the store does not say what is due; what it said before was refreshed.
+        """
         running = self._here
+        if self._follower is not None:
+            msg = "this token manager is a follower, which refreshes nothing; ask one that is not"
+            raise RuntimeError(msg)
         tally = Tally(0, None, self._on_error)
 
         async def tend(grant: Grant) -> None:
@@ -228,20 +261,9 @@ class TokenManager:
             flight = running.flights.join(grant.seller, work)
             await tally.count(grant.seller, flight.outcome(), before=grant.generation)
 
-        await for_each(self._claim_all(), tend, limit=self._concurrency * 4)
+        claims = Claims(self._vault, self._clock)
+        await for_each(claims.take, tend, limit=self._concurrency * 4)
         return tally.report()
-
-    async def _claim_all(self) -> AsyncIterator[Grant]:
-        """What is due, each seller once: one whose store fails is due again at once."""
-        seen: set[str] = set()
-        while True:
-            claimed = await self._vault.claim(due_by=self._clock.now(), limit=_CLAIM)
-            unseen = [grant for grant in claimed if grant.seller not in seen]
-            seen |= {grant.seller for grant in unseen}
-            for grant in unseen:
-                yield grant
-            if not unseen:
-                return
 
     async def _tend(self, refresher: Refresher, grant: Grant) -> Grant:
         try:
@@ -291,14 +313,17 @@ class TokenManager:
         self._cache.put(grant)
         return grant
 
-    def _refresh(self, grant: Grant, rejected: str | None = None) -> Flight:
+    def _refresh(
+        self, grant: Grant, *, rejected: str | None = None, only_due: bool = False
+    ) -> Flight:
         running = self._here
-        work = partial(self._fly, running, grant, rejected)
-        return running.flights.join(grant.seller, work)
+        refresher = self._follower or running.refresher
+        work = partial(refresher.refresh, grant, rejected=rejected, only_due=only_due)
+        return running.flights.join(grant.seller, partial(self._fly, running, grant, work))
 
-    async def _fly(self, running: Running, grant: Grant, rejected: str | None) -> Grant:
+    async def _fly(self, running: Running, grant: Grant, work: Work) -> Grant:
         try:
-            successor = await running.refresher.refresh(grant, rejected=rejected)
+            successor = await work()
         except IopError:
             self._cache.drop(grant.seller)  # its state has changed
             raise
@@ -342,12 +367,12 @@ class TokenManager:
             self._vault,
             self._cache,
             clock=self._clock,
-            capacity=self._concurrency * 4,
+            capacity=self._capacity,
             lease_seconds=self._lease_seconds,
             on_error=self._on_error,
         )
         await self._vault.recover()
-        await running.start(keeper=self._keeps)
+        await running.start()
         self._running = running
         return self
 

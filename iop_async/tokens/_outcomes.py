@@ -15,7 +15,7 @@ from .._exceptions import (
     ProtocolError,
     SignatureError,
 )
-from ._grants import Grant, Intent, finished, postponed, unanswered
+from ._grants import Grant, Intent, finished, postponed, promoted, unanswered
 
 _FIRST_WAIT: Final = timedelta(seconds=5)
 _LONGEST_WAIT: Final = timedelta(minutes=2)
@@ -39,7 +39,7 @@ def after_failure(grant: Grant, error: IopError, now: datetime, luck: float) -> 
     intent = grant.intent or Intent(now)
     reason = str(error)
     if isinstance(error, AuthError):
-        return finished(grant, "reauthorize", reason)
+        return promoted(grant, now) or finished(grant, "reauthorize", reason)
     wait = backoff(grant.attempts, luck)
     if grant.token.expires_at is not None:
         # The longer it fails the less time is left: try more often towards the end.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
@@ -11,34 +11,35 @@ T = TypeVar("T")
 
 
 async def for_each(
-    items: AsyncIterator[T] | Iterable[T],
+    take: Callable[[], Awaitable[T | None]],
     work: Callable[[T], Awaitable[object]],
     *,
     limit: int,
 ) -> None:
-    """Do the work for every item; ``items`` is asked for the next when there is room for it."""
-    waiting = items if isinstance(items, AsyncIterator) else _one_by_one(items)
+    """Do the work for every item until ``take`` has no more; it is asked by one task at a time.
+
+    Raises what ``take`` raises, once the work under way is done.
+    """
     turn = anyio.Lock(fast_acquire=True)
-    is_over = False
+    ends: list[Exception | None] = []
 
     async def go_on() -> None:
-        nonlocal is_over
         while True:
             async with turn:
-                if is_over:
+                if ends:
                     return
                 try:
-                    item = await anext(waiting)
-                except StopAsyncIteration:
-                    is_over = True
+                    item = await take()
+                except Exception as error:  # noqa: BLE001 - raised where it is not in a group
+                    ends.append(error)
+                    return
+                if item is None:
+                    ends.append(None)
                     return
             await work(item)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(limit):
             tasks.start_soon(go_on)
-
-
-async def _one_by_one(items: Iterable[T]) -> AsyncIterator[T]:
-    for item in items:
-        yield item
+    if ends[0] is not None:
+        raise ends[0]

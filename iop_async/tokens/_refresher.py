@@ -17,6 +17,7 @@ from .._exceptions import (
     RefreshAmbiguous,
     TokenError,
 )
+from .._http.send_by import sending_by
 from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
 from ..protocols import Caller
@@ -29,7 +30,9 @@ from ._outcomes import after_failure, after_short_lived, is_of_the_app
 from ._rate import Rate
 from ._vault import Vault
 
-_ADOPT_EVERY: Final = 0.1
+_LOOK_FIRST: Final = 0.05
+_LOOK_LAST: Final = 1.0
+"""Seconds between two looks at what another process makes of a grant."""
 
 MAX_PRESENTATIONS: Final = 8
 """Of one refresh token, where process after process dies before its answer is stored."""
@@ -72,12 +75,16 @@ class Refresher:
         self._rate = rate
         self.gate = Gate()
 
-    async def refresh(self, grant: Grant, *, rejected: str | None = None) -> Grant:
-        """The successor of a grant, whether or not it is due.
+    async def refresh(
+        self, grant: Grant, *, rejected: str | None = None, only_due: bool = False
+    ) -> Grant:
+        """The successor of a grant.
 
         Args:
             rejected: an access token that the gateway refused; where the grant has a newer one by
                 now, that is the answer.
+            only_due: leave the grant as it is where it is not due: another process may have tried
+                just now, and failed.
 
         Raises:
             ReauthorizationRequired, RefreshAmbiguous: nothing to present, or nothing safe.
@@ -85,11 +92,16 @@ class Refresher:
             IopError: what the gateway or the network said.
         """
         leased = await self._lease(grant)
-        is_newer = leased.generation > grant.generation
-        if is_newer or (rejected is not None and leased.token.access_token != rejected):
+        is_newer = leased.age > grant.age
+        is_another = rejected is not None and leased.token.access_token != rejected
+        if is_newer or is_another or (only_due and not self._is_due(leased)):
             await self._vault.release(leased)
             return leased
         return await self._present(leased)
+
+    def _is_due(self, grant: Grant) -> bool:
+        moment = refresh_at(grant, self._policy)
+        return moment is not None and moment <= self._clock.now()
 
     async def tend(self, grant: Grant) -> Grant:
         """Do what a claimed grant is due: warn, refresh, or only look again later."""
@@ -98,13 +110,13 @@ class Refresher:
             kind: EventKind = "reauthorize" if warning == "now" else "authorize_by"
             self.announce(kind, grant, warning)
             grant = evolve(grant, warned=warned(grant, warning))
-        moment = refresh_at(grant, self._policy)
-        if moment is not None and moment <= now and self.gate.is_open(now):
+        if self._is_due(grant) and self.gate.is_open(now):
             return await self._present(grant)
         return await self._vault.keep(grant) or grant
 
     async def _lease(self, grant: Grant) -> Grant:
         """The lease, or the outcome of whoever has it."""
+        pause = _LOOK_FIRST
         while True:
             leased = await self._vault.lease(grant)
             if leased is not None:
@@ -112,22 +124,26 @@ class Refresher:
             current = await self._vault.load(grant.seller)
             if current is None:
                 raise ReauthorizationRequired(grant.seller, "the seller was forgotten")
-            if current.generation > grant.generation:
+            if current.age > grant.age:
                 return current
-            await anyio.sleep(_ADOPT_EVERY)
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _LOOK_LAST)
 
     async def _present(self, grant: Grant) -> Grant:
         now = self._clock.now()
         await self._require_presentable(grant, now)
-        grant = await self._vault.write(intending(grant, now, self._vault.holder))
+        grant = await self._vault.intend(intending(grant, now, self._vault.holder))
         try:
             async with self._slots:
                 await self._rate.wait()
-                token = await self._endpoints.refresh_token(
-                    self._client, refresh_token=grant.token.refresh_token or ""
-                )
+                with sending_by(self._vault.lease_end(grant)):
+                    token = await self._endpoints.refresh_token(
+                        self._client, refresh_token=grant.token.refresh_token or ""
+                    )
         except IopError as error:
-            await self._settle_failure(grant, error)
+            kept = await self._settle_failure(grant, error)
+            if kept is not None and kept.age > grant.age:
+                return await self.refresh(kept, only_due=True)
             raise
         except Exception as error:
             # A bug after the refresh token was presented must not look as if it had not been.
@@ -174,7 +190,7 @@ class Refresher:
         successor = renewed(grant, token)
         if self._policy.plan(successor.token, now).freshness is Freshness.MUST_WAIT:
             successor = after_short_lived(successor, grant.attempts, now, luck())
-        kept = await self._vault.keep(successor)
+        kept = await self._vault.keep(successor, pair=successor.token)
         if kept is None:
             raise ReauthorizationRequired(grant.seller, "the seller was forgotten meanwhile")
         if not self._vault.has_stored(kept):
@@ -182,14 +198,15 @@ class Refresher:
         self.announce("refreshed", kept)
         return kept
 
-    async def _settle_failure(self, grant: Grant, error: IopError) -> None:
+    async def _settle_failure(self, grant: Grant, error: IopError) -> Grant | None:
+        """What the grant is now, which may be a newer one than failed."""
         now = self._clock.now()
         if is_of_the_app(error):
             self.gate.shut(error, now)
         outcome = after_failure(grant, error, now, luck())
         kept = await self._vault.keep(outcome)
-        if kept is None or kept.generation != outcome.generation:
-            return
+        if kept is None or kept.age != grant.age:
+            return kept
         if kept.state == "reauthorize":
             if grant.intent and grant.intent.is_probe and not grant.intent.is_reported:
                 self.announce("ambiguous", kept, "a process died between a refresh and its answer")
@@ -198,6 +215,7 @@ class Refresher:
             self.announce("ambiguous", kept, kept.reason)
         else:
             self.announce("refresh_failed", kept, kept.reason)
+        return kept
 
     def announce(self, kind: EventKind, grant: Grant, reason: str = "") -> None:
         """Tell whoever listens."""

@@ -24,7 +24,8 @@ class Running:
     """Flights, a keeper, and the task that lengthens the leases of flights that take long.
 
     Args:
-        capacity: grants that the keeper tends to at a time.
+        capacity: grants that the keeper tends to at a time; with 0 it only writes to the store
+            what that did not take before.
         lease_seconds: how long a lease lasts unless it is lengthened.
         on_error: told of every error that is no failed refresh.
     """
@@ -64,11 +65,10 @@ class Running:
         """Whether it runs: a fork takes no tasks along, and an event loop ends those it has."""
         return self._process == os.getpid() and self._background.is_alive
 
-    async def start(self, *, keeper: bool) -> None:
-        """Start the tasks; the keeper only where it is wanted."""
+    async def start(self) -> None:
+        """Start the tasks."""
         await self._background.start()
-        if keeper:
-            self._background.spawn(self.keeper.run, drained=False)
+        self._background.spawn(self.keeper.run, drained=False)
         self._background.spawn(self._lengthen_leases, drained=False)
 
     async def _lengthen_leases(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 
@@ -14,9 +15,10 @@ from .._records import Record
 from .._refresh import RefreshPolicy
 from ..protocols import TokenStore
 from ..stores import SpillJournal
+from ._cache import Cache
 from ._deadlines import due_at
 from ._each import Each
-from ._grants import Grant, authorized, from_record, names_of, to_record
+from ._grants import Grant, authorized, from_record, names_of, to_record, wanted, with_candidate
 
 _log = logging.getLogger("iop_async.tokens")
 
@@ -26,29 +28,36 @@ class Vault:
 
     Args:
         store: where grants belong.
+        cache: what was seen lately; a store that has something older has gone back in time.
         journal: where they go while the store fails.
         scope: app and platform of the grants.
         policy: when a grant must be looked at again.
         holder: who leases.
         lease_seconds: how long a lease lasts unless it is renewed.
+        alone: where the store gives no lease because it fails, go on without one.
     """
 
     def __init__(
         self,
         store: TokenStore,
         *,
+        cache: Cache,
         journal: SpillJournal | None,
         scope: str,
         policy: RefreshPolicy,
         holder: str,
         lease_seconds: float,
+        alone: bool,
     ) -> None:
         self._store = store
+        self._cache = cache
         self._journal = journal
         self.scope = scope
         self._policy = policy
         self.holder = holder
         self._lease_seconds = lease_seconds
+        self._alone = alone
+        self._lease_ends: dict[str, float] = {}
         self._unpersisted: dict[str, Grant] = {}
 
     @property
@@ -68,7 +77,15 @@ class Vault:
         newest = _newest(stored, waiting)
         if newest is not waiting:
             await self._discard(waiting)
-        return newest
+        return None if newest is None else self._newest_seen(newest)
+
+    def _newest_seen(self, stored: Grant) -> Grant:
+        """The grant, or a newer one that was seen in the store before it lost that."""
+        seen = self._cache.get(stored.seller)
+        if seen is None or seen.age <= stored.age:
+            return stored
+        _log.error("the store has an older token of seller %s than before", stored.seller)
+        return self._unpersisted.setdefault(seen.seller, seen)
 
     def has_stored(self, grant: Grant) -> bool:
         """Whether the store has the grant, and not only the journal and memory."""
@@ -83,22 +100,50 @@ class Vault:
             newest = await self.load(grant.seller)
             if newest is self._unpersisted.get(grant.seller):
                 return newest
-        record = await self._lease(grant.seller, self._lease_seconds)
-        return None if record is None else from_record(record)
+        try:
+            record = await self._lease(grant.seller)
+        except StoreError:
+            if not self._alone:
+                raise
+            _log.warning("the store gives no lease on seller %s; going on alone", grant.seller)
+            return grant
+        if record is None:
+            return None
+        leased = from_record(record)
+        if self._newest_seen(leased) is not leased:
+            await self.flush()
+            return await self.lease(grant)
+        return leased
 
     async def lengthen(self, seller: str) -> None:
         """Lengthen a lease of one's own."""
-        await self._lease(seller, self._lease_seconds)
+        if await self._lease(seller) is None:
+            self._lease_ends[seller] = 0.0  # somebody else has it by now
 
     async def release(self, grant: Grant) -> None:
         """Give a lease back."""
-        await self._lease(grant.seller, 0)
+        self._lease_ends.pop(grant.seller, None)
+        await self._store.lease(self.scope, grant.seller, holder=self.holder, seconds=0)
 
-    async def _lease(self, seller: str, seconds: float) -> Record | None:
-        return await self._store.lease(self.scope, seller, holder=self.holder, seconds=seconds)
+    async def _lease(self, seller: str) -> Record | None:
+        end = time.monotonic() + self._lease_seconds
+        record = await self._store.lease(
+            self.scope, seller, holder=self.holder, seconds=self._lease_seconds
+        )
+        if record is not None:
+            self._lease_ends[record.seller] = end
+        return record
+
+    def lease_end(self, grant: Grant) -> float | None:
+        """Until when nobody else presents its refresh token (by ``time.monotonic``).
+
+        ``None`` where there is no lease: the store fails.
+        """
+        return self._lease_ends.get(grant.seller)
 
     async def claim(self, *, due_by: datetime, limit: int) -> list[Grant]:
         """Lease grants that are due, those that die first first."""
+        end = time.monotonic() + self._lease_seconds
         records = await self._store.claim(
             self.scope,
             due_by=due_by,
@@ -106,6 +151,7 @@ class Vault:
             holder=self.holder,
             seconds=self._lease_seconds,
         )
+        self._lease_ends |= dict.fromkeys((record.seller for record in records), end)
         return list(self._claimable(records))
 
     def _claimable(self, records: Iterable[Record]) -> Iterator[Grant]:
@@ -113,9 +159,12 @@ class Vault:
             # What the store has of an unpersisted grant is old: its refresh token is spent.
             if record.seller not in self._unpersisted:
                 try:
-                    yield from_record(record)
+                    grant = from_record(record)
                 except StoreError as error:  # one that cannot be read holds up no other
                     _log.error("%s", error)
+                    continue
+                if self._newest_seen(grant) is grant:
+                    yield grant
 
     async def next_due(self) -> datetime | None:
         """When :meth:`claim` finds something next."""
@@ -132,14 +181,41 @@ class Vault:
         stored = await self._store.put(record, release=self.holder if release else None)
         return evolve(grant, revision=stored.revision)
 
-    async def keep(self, grant: Grant) -> Grant | None:
+    async def intend(self, grant: Grant) -> Grant:
+        """Make it durable that a refresh token is about to be presented.
+
+        Raises:
+            StaleRecord: the stored one is newer, or gone.
+            StoreError: the store failed, and so did the journal where one may go on alone.
+        """
+        try:
+            return await self.write(grant)
+        except StaleRecord:
+            raise
+        except StoreError:
+            if not self._alone or self._journal is None:
+                raise
+            await self._journal.append(self._record(grant))
+            self._unpersisted[grant.seller] = grant
+            return grant
+
+    async def want(self, grant: Grant, now: datetime) -> None:
+        """Let whoever keeps the store's grants refresh this one, due or not."""
+        try:
+            await self.write(wanted(grant, now))
+        except StaleRecord:
+            return  # somebody has just done something about it
+
+    async def keep(self, grant: Grant, *, pair: Token | None = None) -> Grant | None:
         """Make the outcome of a refresh durable, whatever happens; the grant to go on with.
 
         ``None`` where the seller was forgotten meanwhile. A later authorization wins over the
-        outcome; against a later pair of the same one it is kept as a candidate.
+        outcome; against a later pair of the same one, the ``pair`` that the refresh brought is
+        kept as a candidate.
         """
+        self._lease_ends.pop(grant.seller, None)
         try:
-            kept = await self._settle(grant)
+            kept = await self._settle(grant, pair)
         except Exception as error:  # noqa: BLE001 - a bug of somebody's store must not cost a pair
             if self._is_superseded(grant):
                 return self._unpersisted[grant.seller]
@@ -206,7 +282,7 @@ class Vault:
         if self._journal is not None:
             await self._journal.remove([self._record(waiting)])
 
-    async def _settle(self, grant: Grant) -> Grant | None:
+    async def _settle(self, grant: Grant, pair: Token | None) -> Grant | None:
         while True:
             try:
                 return await self.write(grant, release=True)
@@ -223,10 +299,16 @@ class Vault:
                         seller=current.seller,
                         sellers=current.sellers,
                     )
-                elif grant.token in (current.token, *current.candidates):
-                    return current
+                elif pair is not None and pair not in (current.token, *current.candidates):
+                    grant, pair = with_candidate(current, pair), None
+                elif current.age == grant.age and self._is_ours(current):
+                    grant = evolve(grant, revision=current.revision)
                 else:
-                    grant = evolve(current, candidates=(*current.candidates, grant.token))
+                    return current
+
+    def _is_ours(self, grant: Grant) -> bool:
+        """Whether nobody else took over since this process presented the refresh token."""
+        return grant.intent is not None and grant.intent.holder == self.holder
 
     async def _current(self, grant: Grant) -> Grant | None:
         """What the store has of the same authorization, or else has for its sellers."""
@@ -263,8 +345,10 @@ class Vault:
         for grant in self.unpersisted:
             try:
                 settled = await self._settle_or_insert(grant)
-            except StoreError:
-                break
+            except StoreError as error:
+                if error.retryable:
+                    break  # the store fails
+                continue
             await self._discard(grant)
             if settled is not None:
                 written.append(settled)
@@ -274,11 +358,13 @@ class Vault:
         stored = await self._first_stored(grant.sellers)
         if stored is None:
             return None if grant.revision else await self.write(grant)
+        if stored.age == grant.age and stored.revision == grant.revision and grant.intent:
+            return await self.write(grant)
         if _newest(stored, grant) is stored:
             return stored
         if stored.authorization < grant.authorization:
             grant = evolve(grant, revision=stored.revision)
-        return await self._settle(grant)
+        return await self._settle(grant, grant.token)
 
     async def forget(self, seller: str) -> bool:
         """Remove the grant that a seller finds; whether there was one."""

@@ -78,12 +78,14 @@ async def refresh_until_killed(url, path, point, hits):
     client = iop.Client(app, iop.gateways.Iop(url), transport=FusedTransport(fuse))
     store = FusedStore(SQLiteStore(path), fuse)
     async with iop.TokenManager(
-        client, store, keeper=False, concurrency=5, lease_seconds=0.05, scope="kills"
+        client, store, keeper=False, concurrency=5, lease_seconds=0.2, scope="kills"
     ) as tokens:
         os.write(1, b"ready\n")
-        for _ in range(1 if point == "never" else 1000):
+        for _ in range(1000):
             sellers = [status.seller async for status in tokens.statuses()]
-            await tokens.refresh_many(sellers)
+            report = await tokens.refresh_many(sellers)
+            if point == "never" and not report.failed:
+                break
 
 
 def main(url, path, seed):

@@ -1,0 +1,30 @@
+"""What is due, grant by grant, until nothing more is."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from ._clock import Clock
+from ._grants import Grant
+from ._vault import Vault
+
+_PAGE: Final = 200
+
+
+class Claims:
+    """Claims what is due, each seller once: one whose refresh fails may be due again at once."""
+
+    def __init__(self, vault: Vault, clock: Clock) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._waiting: deque[Grant] = deque()
+        self._seen: set[str] = set()
+
+    async def take(self) -> Grant | None:
+        """A grant that is due and leased; ``None`` where there is no other."""
+        if not self._waiting:
+            claimed = await self._vault.claim(due_by=self._clock.now(), limit=_PAGE)
+            self._waiting += (grant for grant in claimed if grant.seller not in self._seen)
+            self._seen |= {grant.seller for grant in claimed}
+        return self._waiting.popleft() if self._waiting else None
