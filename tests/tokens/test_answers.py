@@ -1,18 +1,9 @@
 """What the gateway may answer to a refresh, and what becomes of the grant."""
 
-import anyio
 import pytest
+from tokens_world import LEAD, MONTH, REFRESH, either_loop, kinds
 
 import iop_async as iop
-
-LEAD = 30 * 60
-MONTH = 30 * 86400
-REFRESH = "/auth/token/refresh"
-
-
-async def kinds(events, count):
-    with anyio.fail_after(10):
-        return [(await anext(events)).kind for _ in range(count)]
 
 
 async def prepared(tokens, world):
@@ -23,6 +14,7 @@ async def prepared(tokens, world):
 
 
 @pytest.mark.parametrize("missing", [None, ""])
+@either_loop
 async def test_an_answer_without_a_refresh_token_keeps_the_old_one(world, missing):
     """It is what the gateway goes on with."""
     world.sandbox.grants.rotation = "keep"
@@ -45,6 +37,7 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(world, missin
         ({}, ["expires_in", "seller_Id", "user_Id"]),
     ],
 )
+@either_loop
 async def test_lifetimes_of_a_refresh_answer_are_read_or_kept(world, fields, remove):
     """Lower, higher or absent: never a crash after the refresh token was spent."""
     async with world.manager() as tokens:
@@ -60,6 +53,7 @@ async def test_lifetimes_of_a_refresh_answer_are_read_or_kept(world, fields, rem
             assert left == int(fields["refresh_expires_in"])
 
 
+@either_loop
 async def test_a_refused_refresh_token_is_never_presented_again(world):
     """Permanent, for ticks, calls and restarts; the access token is served; one event."""
     async with world.manager() as tokens:
@@ -83,6 +77,7 @@ async def test_a_refused_refresh_token_is_never_presented_again(world):
         await tokens.token("1001")
 
 
+@either_loop
 async def test_an_app_of_the_service_market_is_not_asked_twice(world):
     """``AUTH_TYPE_UNSUPPORTED``: no retries, no alarm at each tick."""
     app = world.sandbox.apps["123456"]
@@ -107,6 +102,7 @@ async def test_an_app_of_the_service_market_is_not_asked_twice(world):
     ],
     ids=lambda fault: fault["kind"],
 )
+@either_loop
 async def test_a_passing_trouble_leaves_the_refresh_token_untouched(world, fault):
     """A warning while the token is good; tried again later, and then it works."""
     async with world.manager() as tokens:
@@ -134,6 +130,7 @@ async def test_a_passing_trouble_leaves_the_refresh_token_untouched(world, fault
     ],
     ids=lambda fault: fault["kind"],
 )
+@either_loop
 async def test_an_ambiguous_refresh_that_was_not_applied_is_recovered_without_a_human(world, fault):
     """One probe with the same refresh token, which turns out to be live."""
     async with world.manager() as tokens:
@@ -151,6 +148,7 @@ async def test_an_ambiguous_refresh_that_was_not_applied_is_recovered_without_a_
 
 
 @pytest.mark.parametrize("kind", ["drop", "reset", "truncate", "empty", "control_characters"])
+@either_loop
 async def test_an_ambiguous_refresh_that_was_applied_ends_in_one_event(world, kind):
     """The probe is refused: the seller must authorize again, and nothing is presented more."""
     async with world.manager() as tokens:
@@ -167,6 +165,7 @@ async def test_an_ambiguous_refresh_that_was_applied_ends_in_one_event(world, ki
         assert world.presented() == 2
 
 
+@either_loop
 async def test_two_lost_answers_are_reported_and_never_guessed_on(world):
     """The state stays ambiguous until the seller authorizes again."""
     async with world.manager() as tokens:
@@ -187,6 +186,7 @@ async def test_two_lost_answers_are_reported_and_never_guessed_on(world):
         assert (await tokens.status("1001")).state == "live"
 
 
+@either_loop
 async def test_a_gateway_that_is_down_for_29_minutes_costs_nobody_a_call(world):
     """Every call is served with the old token; tries are spaced; then it recovers."""
     async with world.manager() as tokens:
@@ -206,6 +206,7 @@ async def test_a_gateway_that_is_down_for_29_minutes_costs_nobody_a_call(world):
         assert renewed.access_token != old.access_token, await tokens.status("1001")
 
 
+@either_loop
 async def test_a_wrong_secret_marks_no_seller_and_is_not_tried_for_each(world):
     """It is the app's trouble: the first failure holds back the others."""
     world.sandbox.add_sellers(200)
@@ -228,6 +229,7 @@ async def test_a_wrong_secret_marks_no_seller_and_is_not_tried_for_each(world):
         assert states == {"live"}
 
 
+@either_loop
 async def test_a_token_of_another_seller_is_kept_aside(world):
     """A loud event, and the seller's own grant is not overwritten."""
     async with world.manager() as tokens:
@@ -242,6 +244,7 @@ async def test_a_token_of_another_seller_is_kept_aside(world):
             await tokens.token("666")
 
 
+@either_loop
 async def test_a_gateway_that_hands_out_dead_tokens_is_not_asked_in_a_loop(world):
     """Bounded attempts and a typed error."""
     world.sandbox.fail("patch", api=REFRESH, fields={"expires_in": "0"}, times=None)
@@ -255,6 +258,7 @@ async def test_a_gateway_that_hands_out_dead_tokens_is_not_asked_in_a_loop(world
         assert world.presented() == 1
 
 
+@either_loop
 async def test_a_used_or_expired_code_does_not_touch_what_is_stored(world):
     """Typed, and the seller goes on with the grant there is."""
     async with world.manager() as tokens:
@@ -268,6 +272,7 @@ async def test_a_used_or_expired_code_does_not_touch_what_is_stored(world):
         assert (await tokens.token("1001")).access_token == token.access_token
 
 
+@either_loop
 async def test_short_lived_tokens_are_not_refreshed_at_birth(world):
     """Ten seconds of life: at most one refresh in half of it."""
     world.sandbox.grants.access_seconds = 10
@@ -280,6 +285,7 @@ async def test_short_lived_tokens_are_not_refreshed_at_birth(world):
         assert 2 <= world.presented() <= 5
 
 
+@either_loop
 async def test_expiry_counts_from_sending(world):
     """A slow answer does not lengthen a token's life."""
     async with world.manager() as tokens:

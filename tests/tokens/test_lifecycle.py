@@ -8,12 +8,9 @@ import pickle
 import anyio
 import pytest
 import pytest_asyncio
-from tokens_world import eventually
+from tokens_world import MONTH, REFRESH, either_loop, eventually
 
 import iop_async as iop
-
-MONTH = 30 * 86400
-REFRESH = "/auth/token/refresh"
 
 
 async def test_cancelling_every_waiter_neither_stops_nor_repeats_a_refresh(world):
@@ -32,6 +29,7 @@ async def test_cancelling_every_waiter_neither_stops_nor_repeats_a_refresh(world
         assert world.presented() == 1
 
 
+@either_loop
 async def test_one_impatient_waiter_does_not_disturb_the_others(world):
     """A tenth of a second, and the other nine get their token."""
     async with world.manager() as tokens:
@@ -52,6 +50,7 @@ async def test_one_impatient_waiter_does_not_disturb_the_others(world):
         assert world.presented() == 1
 
 
+@either_loop
 async def test_closing_drains_what_is_under_way(world):
     """Fifty refreshes: all of them stored."""
     world.sandbox.add_sellers(50)
@@ -70,6 +69,7 @@ async def test_closing_drains_what_is_under_way(world):
     assert world.presented() == 53
 
 
+@either_loop
 async def test_what_is_not_drained_is_left_as_an_intent_and_named(world, caplog):
     """A log line says whose; the next start probes once."""
     async with world.manager(drain_seconds=0.2) as tokens:
@@ -85,6 +85,7 @@ async def test_what_is_not_drained_is_left_as_an_intent_and_named(world, caplog)
             assert (await anext(events)).kind in ("refreshed", "ambiguous")
 
 
+@either_loop
 async def test_a_listener_that_does_not_listen_delays_nobody(world):
     """The oldest events go first, and are counted."""
     async with world.manager() as tokens:
@@ -135,6 +136,7 @@ def test_one_manager_may_run_in_two_event_loops_one_after_the_other(world):
     assert third == world.live().access_token
 
 
+@either_loop
 async def test_a_manager_is_neither_entered_twice_nor_used_before(world):
     """Clear errors."""
     manager = iop.TokenManager(world.client(), world.store())

@@ -2,13 +2,12 @@
 
 import anyio
 import pytest
+from tokens_world import LEAD, MONTH, either_loop
 
 import iop_async as iop
 
-LEAD = 30 * 60
-MONTH = 30 * 86400
 
-
+@either_loop
 async def test_a_fresh_token_is_served_without_a_refresh(world):
     """And from memory."""
     async with world.manager() as tokens:
@@ -17,6 +16,7 @@ async def test_a_fresh_token_is_served_without_a_refresh(world):
         assert world.presented() == 0
 
 
+@either_loop
 async def test_a_due_token_is_served_while_one_task_renews_it(world):
     """Thirty minutes early; the caller does not wait."""
     async with world.manager() as tokens:
@@ -29,6 +29,7 @@ async def test_a_due_token_is_served_while_one_task_renews_it(world):
         assert new.access_token == world.live().access_token != old.access_token
 
 
+@either_loop
 async def test_100_tasks_ask_for_the_same_due_seller_and_one_refresh_serves_all(world):
     """Expired: they all wait for it."""
     async with world.manager() as tokens:
@@ -67,6 +68,7 @@ async def test_different_sellers_do_not_wait_for_one_another(world):
         assert world.presented() >= 102
 
 
+@either_loop
 async def test_an_unknown_seller_must_authorize(world):
     """With a clear error."""
     async with world.manager() as tokens:
@@ -74,6 +76,7 @@ async def test_an_unknown_seller_must_authorize(world):
             await tokens.token("nobody")
 
 
+@either_loop
 async def test_any_of_a_cross_border_token_s_sellers_finds_the_one_grant(world):
     """Six ventures share one token and one refresh."""
     sellers = tuple(iop.Seller(c, f"{c}-1") for c in ("sg", "my", "vn", "th", "ph", "id"))
@@ -86,6 +89,7 @@ async def test_any_of_a_cross_border_token_s_sellers_finds_the_one_grant(world):
         assert [status.seller async for status in tokens.statuses()] == ["sg-1"]
 
 
+@either_loop
 async def test_a_refused_token_makes_one_refresh_for_a_hundred_calls(world):
     """Each call is repeated once; stragglers with the old token cause no second refresh."""
     async with world.manager() as tokens:
@@ -103,6 +107,7 @@ async def test_a_refused_token_makes_one_refresh_for_a_hundred_calls(world):
         assert world.presented() == 1
 
 
+@either_loop
 async def test_a_second_rejection_surfaces(world):
     """One retry, not a loop."""
     async with world.manager() as tokens:
@@ -113,6 +118,7 @@ async def test_a_second_rejection_surfaces(world):
         assert world.presented() == 1
 
 
+@either_loop
 async def test_a_seller_that_cannot_be_refreshed_is_served_to_its_end(world):
     """``refresh_expires_in = 0``: one event, no refresh, then the seller must authorize."""
     world.sandbox.add_app(
@@ -128,6 +134,7 @@ async def test_a_seller_that_cannot_be_refreshed_is_served_to_its_end(world):
         assert world.presented() == 0
 
 
+@either_loop
 async def test_many_are_refreshed_at_the_same_time_with_progress(world):
     """A report says what became of each."""
     progress = []
@@ -144,6 +151,7 @@ async def test_many_are_refreshed_at_the_same_time_with_progress(world):
     assert {step.total for step in progress} == {3}
 
 
+@either_loop
 async def test_what_is_due_is_refreshed_on_request(world):
     """For those who run without a keeper."""
     async with world.manager() as tokens:
@@ -155,6 +163,7 @@ async def test_what_is_due_is_refreshed_on_request(world):
         assert (await tokens.refresh_due()).refreshed == ()
 
 
+@either_loop
 async def test_the_keeper_refreshes_what_falls_due(world):
     """Without anybody asking, over months."""
     async with world.manager(keeper=True) as tokens:
@@ -193,6 +202,7 @@ def test_the_whole_life_of_a_grant_under_either_event_loop(world, backend):
     anyio.run(second, backend=backend)
 
 
+@either_loop
 async def test_the_manager_serves_top_sellers_as_well(world):
     """Their tokens come in ``token_result``, from other endpoints, and are kept alike."""
     world.sandbox.grants.access_seconds = MONTH

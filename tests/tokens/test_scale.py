@@ -1,0 +1,226 @@
+"""Many sellers due at once, few of them in memory, and some that are slow or broken."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import anyio
+import pytest
+import sniffio
+import trio
+import trio.testing
+from tokens_hands import WatchedStore, failing
+from tokens_world import DAY, LEAD, MONTH, REFRESH, either_loop
+
+import iop_async as iop
+from iop_async.tokens._rate import Rate
+
+
+def tasks_alive():
+    if sniffio.current_async_library() == "trio":
+        return trio.lowlevel.current_statistics().tasks_living
+    import asyncio
+
+    return len(asyncio.all_tasks())
+
+
+async def imported(tokens, world, sellers):
+    """Grants that are due alike, and die in the order of the sellers."""
+
+    async def put(seller, rank):
+        pair = world.sandbox.grant(seller)
+        now = world.clock.now()
+        await tokens.import_token(
+            iop.Token(
+                access_token=pair["access_token"],
+                refresh_token=pair["refresh_token"],
+                issued_at=now,
+                expires_at=now + timedelta(days=30),
+                refresh_expires_at=now + timedelta(days=100, seconds=rank),
+                sellers=(iop.Seller(seller_id=seller),),
+            )
+        )
+
+    waiting = iter(enumerate(sellers))
+
+    async def work():
+        for rank, seller in waiting:
+            await put(seller, rank)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(work)
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(5_000, marks=pytest.mark.drill)])
+@either_loop
+async def test_many_sellers_that_fall_due_in_one_minute_are_kept_in_bounds(world, count):
+    """Earliest death first, with few tasks and few grants in memory, beside other calls."""
+    concurrency, cached = 5, 20
+    world.sandbox.add_sellers(count - 3)
+    sellers = list(world.sandbox.sellers)
+    in_order = [sellers[each * 7919 % count] for each in range(count)]
+    seen = {"tasks": 0, "cached": 0, "flights": 0}
+    async with world.manager(
+        keeper=True, concurrency=concurrency, cached=cached, lease_seconds=60
+    ) as tokens:
+        await imported(tokens, world, in_order)
+        before = tasks_alive()
+        world.sandbox.add_sellers(["other"])
+        await tokens.authorize(world.code("other"))
+        world.clock.advance(MONTH - LEAD / 2)
+        world.sandbox.fail("latency", api=REFRESH, seconds=0.01, times=None)
+        await tokens.refresh("other")
+        calls = []
+        with anyio.fail_after(50):
+            while world.presented() < count + 1:
+                begun = world.presented()
+                await tokens.seller("other").call("/seller/get")
+                calls.append(world.presented() - begun)
+                seen["tasks"] = max(seen["tasks"], tasks_alive() - before)
+                seen["cached"] = max(seen["cached"], len(tokens._cache._by_name))
+                seen["flights"] = max(seen["flights"], len(tokens._running.flights.sellers))
+    order = [entry.seller for entry in world.sandbox.ledger.refreshes if entry.seller != "other"]
+    assert sorted(order) == sorted(in_order)
+    capacity = 4 * concurrency
+    rank = {seller: place for place, seller in enumerate(in_order)}
+    assert max(abs(place - rank[seller]) for place, seller in enumerate(order)) <= 2 * capacity
+    assert seen["tasks"] <= capacity + 10
+    assert seen["cached"] <= cached
+    assert 1 < seen["flights"] <= capacity + 1
+    assert max(calls) <= 10 * concurrency
+
+
+def test_refreshes_and_calls_keep_one_rate_first_come_first_served():
+    """Evenly spaced, however many come at once; one that comes later waits for those alone."""
+
+    async def main():
+        rate, turns = Rate(10), []
+
+        async def wait(name):
+            await rate.wait()
+            turns.append((name, anyio.current_time()))
+
+        async with anyio.create_task_group() as tasks:
+            began = anyio.current_time()
+            for _ in range(50):
+                tasks.start_soon(wait, "refresh")
+            await anyio.sleep(1.01)
+            tasks.start_soon(wait, "call")
+        times = [time - began for _, time in turns]
+        assert all(later - sooner > 0.099 for sooner, later in pairwise(times))
+        assert turns[-1][0] == "call"
+        assert times[-1] < 5.2
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    anyio.run(main, backend="trio", backend_options={"clock": clock})
+
+
+@either_loop
+async def test_refreshes_wait_for_their_turn_so_that_calls_are_not_starved(world):
+    """Of sixty that are due no more than are under way stand before a call in the queue."""
+    world.sandbox.add_sellers(57)
+    async with world.manager(keeper=True, concurrency=5, rate=40, lease_seconds=60) as tokens:
+        await imported(tokens, world, list(world.sandbox.sellers))
+        world.sandbox.add_sellers(["other"])
+        await tokens.authorize(world.code("other"))
+        world.clock.advance(MONTH - LEAD / 2)
+        world.live("other").access_until = world.clock.now() + timedelta(days=9)
+        while world.presented() < 2:
+            await anyio.sleep(0.002)
+        await tokens.seller("1001").call("/sandbox/echo")
+        assert world.presented() < 40
+        with anyio.fail_after(20):
+            while world.presented() < 61:
+                await anyio.sleep(0.01)
+
+
+@either_loop
+async def test_one_slow_seller_and_one_broken_one_hold_up_nobody(world):
+    """The keeper goes on with the others, over and over."""
+    world.sandbox.add_sellers(17)
+    sellers = list(world.sandbox.sellers)
+    slow, broken, others = sellers[0], sellers[1], sellers[2:]
+    world.sandbox.fail("latency", api=REFRESH, seconds=20, seller=slow, after=False, times=None)
+    world.sandbox.fail("error", code="ServiceUnavailable", api=REFRESH, seller=broken, times=None)
+    async with world.manager(
+        keeper=True, concurrency=2, drain_seconds=0, lease_seconds=5
+    ) as tokens:
+        for seller in sellers:
+            await tokens.authorize(world.code(seller))
+        for generation in (2, 3):
+            world.clock.advance(MONTH - LEAD + 60)
+            with anyio.fail_after(15):
+                done = set()
+                while done != set(others):
+                    done = {
+                        status.seller
+                        async for status in tokens.statuses()
+                        if status.generation == generation
+                    }
+                    await anyio.sleep(0.02)
+            assert (await tokens.status(slow)).is_refreshing
+        assert (await tokens.status(broken)).attempts >= 2
+
+
+@either_loop
+async def test_a_cache_that_is_too_small_causes_no_refreshes(world):
+    """Every seller is refreshed once, however often each of them is asked for."""
+    world.sandbox.add_sellers(9)
+    sellers = list(world.sandbox.sellers)
+    async with world.manager(cached=2) as tokens:
+        for seller in sellers:
+            await tokens.authorize(world.code(seller))
+        world.clock.advance(MONTH + 60)
+        for _ in range(3):
+            async with anyio.create_task_group() as tasks:
+                for seller in sellers * 3:
+                    tasks.start_soon(tokens.token, seller)
+        for seller in sellers:
+            token = await tokens.token(seller)
+            assert token.refresh_token == world.live(seller).refresh_token
+        assert len(tokens._cache._by_name) <= 2
+    assert world.presented() == 12
+
+
+@either_loop
+async def test_a_pair_that_only_memory_has_is_not_evicted(world):
+    """The store is out of order, and there is no journal."""
+    world.sandbox.add_sellers(9)
+    sellers = list(world.sandbox.sellers)
+    store = WatchedStore(world.store())
+    store.path = None
+    async with world.manager(store, cached=1) as tokens:
+        for seller in sellers:
+            await tokens.authorize(world.code(seller))
+        world.clock.advance(MONTH + 60)
+        store.before = failing(10**6)
+        report = await tokens.refresh_many(sellers)
+        assert len(report.refreshed) == 12
+        for _ in range(2):
+            for seller in sellers:
+                token = await tokens.token(seller)
+                assert token.refresh_token == world.live(seller).refresh_token
+        store.before = None
+        world.clock.advance(DAY)
+        assert {status.is_persisted async for status in tokens.statuses()} == {False}
+        await tokens._vault.flush()
+    async with world.manager() as tokens:
+        for seller in sellers:
+            token = await tokens.token(seller)
+            assert token.refresh_token == world.live(seller).refresh_token
+    assert world.presented() == 12
+
+
+@either_loop
+async def test_a_refresh_under_way_is_not_evicted(world):
+    """Whoever asks joins it, although its grant is no longer in memory."""
+    async with world.manager(cached=1) as tokens:
+        for seller in ("1001", "1002", "1003"):
+            await tokens.authorize(world.code(seller))
+        world.clock.advance(MONTH + 60)
+        world.sandbox.fail("latency", api=REFRESH, seconds=0.3, seller="1001")
+        async with anyio.create_task_group() as tasks:
+            for seller in ("1001", "1002", "1003", "1001", "1002", "1001"):
+                tasks.start_soon(tokens.token, seller)
+                await anyio.sleep(0.02)
+        assert world.presented() == 3
