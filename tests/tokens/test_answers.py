@@ -72,6 +72,10 @@ async def test_a_refused_refresh_token_is_never_presented_again(world):
         world.clock.advance(LEAD)
         with pytest.raises(iop.ReauthorizationRequired):
             await tokens.token("1001")
+        async with world.manager() as other:
+            with pytest.raises(iop.ReauthorizationRequired):
+                await other.refresh("1001")
+            await other.refresh_due()
         assert world.presented() == 1
         await tokens.authorize(world.code())
         await tokens.token("1001")
@@ -258,14 +262,16 @@ async def test_a_gateway_that_hands_out_dead_tokens_is_not_asked_in_a_loop(world
         assert world.presented() == 1
 
 
+@pytest.mark.parametrize("minutes", [30, 3])
 @either_loop
-async def test_a_used_or_expired_code_does_not_touch_what_is_stored(world):
+async def test_a_used_or_expired_code_does_not_touch_what_is_stored(world, minutes):
     """Typed, and the seller goes on with the grant there is."""
+    world.sandbox.grants.code_seconds = 60 * minutes
     async with world.manager() as tokens:
         code = world.code()
         token = await tokens.authorize(code)
         late = world.code()
-        world.clock.advance(31 * 60)
+        world.clock.advance(60 * minutes + 1)
         for refused in (code, late):
             with pytest.raises(iop.AuthError, match="InvalidCode"):
                 await tokens.authorize(refused)

@@ -24,7 +24,7 @@ def tasks_alive():
 
 
 async def imported(tokens, world, sellers):
-    """Grants that are due alike, and die in the order of the sellers."""
+    """Grants that fall due in one minute, and die in the order of the sellers."""
 
     async def put(seller, rank):
         pair = world.sandbox.grant(seller)
@@ -40,11 +40,12 @@ async def imported(tokens, world, sellers):
             )
         )
 
-    waiting = iter(enumerate(sellers))
+    rank = {seller: place for place, seller in enumerate(sellers)}
+    waiting = iter(sorted(sellers))
 
     async def work():
-        for rank, seller in waiting:
-            await put(seller, rank)
+        for seller in waiting:
+            await put(seller, rank[seller])
 
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
