@@ -232,6 +232,10 @@ class Vault:
         """Keep what the seller has just granted: it replaces whatever there was."""
         waiting = self._waiting_for(names_of(token))
         grant = authorized(self.scope, token, waiting)
+        superseded = waiting
+        if waiting is not None and (others := _apart(waiting, grant)) is not None:
+            await self._wait(others)
+            superseded = None if others.seller == waiting.seller else waiting
         try:
             while True:
                 try:
@@ -248,7 +252,7 @@ class Vault:
         except StoreError as error:
             await self._spill(grant, error)
         else:
-            await self._discard(waiting)
+            await self._discard(superseded)
         return grant
 
     async def _set_apart(self, stored: Grant, grant: Grant) -> bool:
@@ -256,10 +260,10 @@ class Vault:
 
         Whether there were any.
         """
-        others = tuple(seller for seller in stored.sellers if seller not in grant.sellers)
-        if others:
-            await self.write(evolve(stored, seller=others[0], sellers=others, revision=0))
-        return bool(others)
+        others = _apart(stored, grant)
+        if others is not None:
+            await self.write(others)
+        return others is not None
 
     def _waiting_for(self, sellers: Iterable[str]) -> Grant | None:
         wanted = set(sellers)
@@ -321,10 +325,14 @@ class Vault:
         return current
 
     async def _spill(self, grant: Grant, error: Exception) -> None:
-        self._unpersisted[grant.seller] = grant
         # Only our own words are known to hold no secret.
         said = error if isinstance(error, StoreError) else type(error).__name__
         _log.error("seller %s is not in the store, which failed: %s", grant.seller, said)
+        await self._wait(grant)
+
+    async def _wait(self, grant: Grant) -> None:
+        """Let a grant wait for the store, in memory and in the journal."""
+        self._unpersisted[grant.seller] = grant
         if self._journal is not None:
             try:
                 await self._journal.append(self._record(grant))
@@ -385,6 +393,12 @@ class Vault:
 
     def _record(self, grant: Grant) -> Record:
         return to_record(grant, due_at=due_at(grant, self._policy))
+
+
+def _apart(grant: Grant, approved: Grant) -> Grant | None:
+    """The grant as it goes on for its sellers that did not approve, if there are any."""
+    others = tuple(seller for seller in grant.sellers if seller not in approved.sellers)
+    return evolve(grant, seller=others[0], sellers=others, revision=0) if others else None
 
 
 def _newest(*grants: Grant | None) -> Grant | None:

@@ -147,6 +147,33 @@ async def test_a_seller_that_left_and_came_back_keeps_the_pair_it_came_back_with
         assert token.refresh_token == world.live().refresh_token
 
 
+@pytest.mark.parametrize("failures", [0, 1])
+@pytest.mark.parametrize("alone", [0, 1])
+@either_loop
+async def test_a_seller_that_approves_alone_takes_no_other_s_token_along(world, failures, alone):
+    """Be it the first of the token's sellers or not, and be the token in the store or not yet."""
+    store = WatchedStore(world.store(), before=failing(failures))
+    sellers = [iop.Seller(each, f"{each}-1") for each in ("sg", "my", "vn")]
+    now = world.clock.now()
+
+    def pair(name, *named):
+        return iop.Token(access_token=name, refresh_token=f"r-{name}", issued_at=now, sellers=named)
+
+    async def served(tokens):
+        return [(await tokens.token(seller.seller_id)).access_token for seller in sellers]
+
+    expected = ["all", "all", "all"]
+    async with world.manager(store, scope="one") as tokens:
+        await tokens.import_token(pair("all", *sellers))
+        assert await served(tokens) == expected
+        expected[alone] = "alone"
+        await tokens.import_token(pair("alone", sellers[alone]))
+        assert await served(tokens) == expected
+    async with world.manager(scope="one") as tokens:
+        assert await served(tokens) == expected
+        assert len([status async for status in tokens.statuses()]) == 2
+
+
 @either_loop
 async def test_a_late_answer_reaches_the_ventures_that_did_not_approve_alone(world):
     """One of several sellers of a token approves alone while that token is refreshed."""
