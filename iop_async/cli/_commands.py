@@ -56,6 +56,11 @@ def _pair(separator: str, form: str) -> Any:
 )
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="taobao_global")
 @click.option("--sellers", default=3, show_default=True, help="How many shops there are.")
+@click.option(
+    "--access-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long access tokens live; as in the profile, where not given.",
+)
 @click.option("--callback", help="The only redirect_uri accepted; any, where not given.")
 @click.option("--allow-remote", is_flag=True, help="Listen on an address that is not loopback.")
 def sandbox(
@@ -64,6 +69,7 @@ def sandbox(
     apps: dict[str, str],
     profile: str,
     sellers: int,
+    access_seconds: float | None,
     callback: str | None,
     *,
     allow_remote: bool,
@@ -75,6 +81,7 @@ def sandbox(
             profile=profile,
             apps=[SandboxApp(key, secret, callback=callback) for key, secret in apps.items()],
             sellers=sellers,
+            access_seconds=access_seconds,
         )
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with serve(state, host=host, port=port, allow_remote=allow_remote) as url:
@@ -181,8 +188,19 @@ def call(
 
 
 @commands.command()
-@click.option("--sellers", default=12, show_default=True, type=click.IntRange(min=1))
+@click.option("--sellers", default=200, show_default=True, type=click.IntRange(min=1))
 @click.option("--calls", default=25, show_default=True, type=click.IntRange(min=1))
-def demo(sellers: int, calls: int) -> None:
-    """Show the library at work against a local gateway; exit status 0 only if all of it held."""
-    sys.exit(0 if anyio.run(demonstrate, sellers, calls) else 1)
+@click.option(
+    "--speed",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=1, max=200),
+    help="Simulated seconds in a second, for the tokens that live minutes.",
+)
+def demo(sellers: int, calls: int, speed: float) -> None:
+    """Show the library at work against a local gateway; exit status 0 only if all of it held.
+
+    Some sellers approve, call and upload, CALLS calls each; then a process keeps the tokens of all
+    SELLERS fresh while the gateway fails and while that process itself is killed.
+    """
+    sys.exit(0 if anyio.run(demonstrate, sellers, calls, speed) else 1)

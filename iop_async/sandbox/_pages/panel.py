@@ -168,6 +168,7 @@ ACTIONS: Final[Mapping[tuple[str, str], Action]] = {
     ("GET", "faults"): _faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
+    ("POST", "clear_faults"): _clear_faults,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _move_clock,
     ("GET", "ledger"): _ledger,

@@ -43,6 +43,7 @@ yours{skew}.</p>
 <label>Sub code<input name="sub_code" placeholder="TOP's" size="12"></label>
 <button>Add</button>
 </form>
+<form method="post" action="clear_faults" class="row"><button>Clear all</button></form>
 <h2>Grants</h2>
 {_grants(sandbox)}
 <h2>Refreshes</h2>

@@ -1,0 +1,73 @@
+"""The app's process, seen from outside: started, listened to, stopped or killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+
+from .gateway import LocalGateway
+
+Hear: TypeAlias = Callable[[dict[str, Any]], None]
+
+
+class AppProcess:
+    """A running :mod:`.worker`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def authorize(self, seller: str, code: str) -> None:
+        """Let the app trade the code of a seller who approved."""
+        if self._process.stdin is not None:
+            line = json.dumps({"seller": seller, "code": code}) + "\n"
+            await self._process.stdin.send(line.encode())
+
+    async def stop(self) -> int:
+        """Let it end what is under way; its exit status."""
+        if self._process.stdin is not None:
+            await self._process.stdin.aclose()
+        return await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it at once, whatever it is doing."""
+        self._process.kill()
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def running_app(gateway: LocalGateway, path: Path, hear: Hear) -> AsyncIterator[AppProcess]:
+    """An app over the store at ``path``; ``hear`` is told what it tells, and ``ended``."""
+    command = [sys.executable, "-m", f"{__package__}.worker", gateway.url, gateway.panel, str(path)]
+    process: Process
+    async with (
+        # Ctrl-C ends the demonstration, which then ends the app: it must not get there first.
+        await anyio.open_process(
+            command, stdin=subprocess.PIPE, stderr=None, start_new_session=True
+        ) as process,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(_listen, process, hear)
+        try:
+            yield AppProcess(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def _listen(process: Process, hear: Hear) -> None:
+    rest = ""
+    if process.stdout is not None:
+        async for text in TextReceiveStream(process.stdout):
+            *lines, rest = (rest + text).split("\n")
+            for line in lines:
+                hear(json.loads(line))
+    hear({"ended": True})
