@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -151,14 +150,3 @@ def test_the_explanation_points_at_the_first_difference():
     assert "SECRET" not in "".join(lines)
     assert "character 27 of 30 and 28" in lines[2]
     assert "does not say" in explain(ours, None, set())
-
-
-def test_the_demo_holds_and_prints_plain_lines_where_there_is_no_terminal():
-    """Exit status 0 only if all of it held."""
-    shown = run("demo", "--sellers", "4", "--calls", "5")
-    assert shown.returncode == 0, shown.stderr
-    assert "\x1b" not in shown.stdout
-    assert len(re.findall(r"^ok ", shown.stdout, re.MULTILINE)) == 5
-    assert "gateway signed:" in shown.stdout
-    assert shown.stdout.rstrip().endswith("all of it held")
-    assert shown.stderr == ""

@@ -42,6 +42,7 @@ class News:
         authorized: sellers whose codes were traded.
         refreshed: how often each seller's tokens were.
         uncertain: sellers with a refresh whose answer is lost.
+        spilled: sellers whose newest pair the store did not take at once.
         reported: sellers of whom the manager said that they must authorize again.
         lacking: sellers for whom a call found no good token, and how often.
         unanswered: calls that failed for any other reason.
@@ -55,14 +56,16 @@ class News:
         self.authorized: set[str] = set()
         self.refreshed: Counter[str] = Counter()
         self.uncertain: set[str] = set()
+        self.spilled: set[str] = set()
         self.reported: set[str] = set()
         self.lacking: Counter[str] = Counter()
         self.unanswered = 0
 
-    def begin(self) -> None:
-        """Another process takes over."""
+    def begin_anew(self) -> None:
+        """Another process takes over: what its predecessor did does not count any more."""
         self._ended, self._answered = False, 0
         self.authorized.clear()
+        self.refreshed.clear()
 
     def hear(self, line: dict[str, Any]) -> None:
         """Take in one line of the app's."""
@@ -70,7 +73,7 @@ class News:
             case {"states": states, "answered": answered}:
                 self._see(states, answered)
             case {"event": kind, "seller": seller, "reason": reason}:
-                self._note(kind, seller or "", reason)
+                self._note(kind, seller or "the keeper", reason)
             case {"authorized": seller}:
                 self.authorized.add(seller)
                 self._board.states[seller] = "fresh"
@@ -100,13 +103,16 @@ class News:
 
     def _note(self, kind: str, seller: str, reason: str) -> None:
         if kind in _STATES:
-            self._board.states[seller] = _STATES[kind]
             self.uncertain.discard(seller)
+            if (kind, self._board.states.get(seller)) != ("refreshed", "unpersisted"):
+                self._board.states[seller] = _STATES[kind]
         if kind == "refreshed":
             self.refreshed[seller] += 1
             self._board.figures["refreshes"] += 1
         elif kind == "ambiguous":
             self.uncertain.add(seller)
+        elif kind == "unpersisted":
+            self.spilled.add(seller)
         elif kind == "reauthorize":
             self.reported.add(seller)
         if kind in _WORDS:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,9 +27,11 @@ class AppProcess:
 
     async def authorize(self, seller: str, code: str) -> None:
         """Let the app trade the code of a seller who approved."""
-        if self._process.stdin is not None:
-            line = json.dumps({"seller": seller, "code": code}) + "\n"
-            await self._process.stdin.send(line.encode())
+        line = json.dumps({"seller": seller, "code": code}) + "\n"
+        # Whether it has ended is told by what it tells.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            if self._process.stdin is not None:
+                await self._process.stdin.send(line.encode())
 
     async def stop(self) -> int:
         """Let it end what is under way; its exit status."""

@@ -8,6 +8,7 @@ and stops. It tells what happens on its standard output: JSON, one object a line
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,9 @@ from .gateway import APP, SCOPE
 _CALLERS = 12
 _EVERY = 0.1
 """Seconds of this machine between two calls of one caller, and between two looks at the states."""
+
+_PATIENCE = 0.3
+"""Seconds of this machine, many of the simulated ones, that a write waits for another program."""
 
 
 def tell(**members: Any) -> None:
@@ -110,7 +114,7 @@ async def work(url: str, panel: str, path: str) -> None:
     async with (
         anyio.create_task_group() as listening,
         Client(APP, Iop(url), now=clock.now) as client,
-        SQLiteStore(path) as store,
+        SQLiteStore(path, busy_timeout=_PATIENCE) as store,
         # A short lease: what this process leaves behind when it is killed is not left for long.
         TokenManager(client, store, clock=clock, scope=SCOPE, lease_seconds=1.0) as tokens,
     ):
@@ -125,4 +129,6 @@ async def work(url: str, panel: str, path: str) -> None:
 
 
 if __name__ == "__main__":
+    # What is logged is told as events too; lines on the terminal would tear the picture.
+    logging.getLogger("iop_async").addHandler(logging.NullHandler())
     anyio.run(work, sys.argv[1], sys.argv[2], sys.argv[3])

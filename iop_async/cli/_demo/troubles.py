@@ -1,0 +1,84 @@
+"""What goes wrong: the gateway is down, the store is locked, the process is killed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from .process import AppProcess
+from .stage import Stage
+
+_OUTAGE: Final = timedelta(minutes=3)
+_SLOW: Final = timedelta(minutes=2)
+_STUCK: Final = timedelta(minutes=6)
+"""An answer under way for longer than it takes until every seller is due once."""
+
+_AT_THE_KILL: Final = 6
+"""Refreshes under way when the process is killed; two of them never reach the gateway."""
+
+
+async def be_down(stage: Stage) -> None:
+    """The gateway answers nobody for a while."""
+    board, news = stage.board, stage.news
+    seconds = int(_OUTAGE.total_seconds())
+    board.act(f"the gateway is down for {seconds // 60} minutes")
+    # At first connections break before anything is done, which the app cannot know.
+    await stage.fail_refreshes("drop", after=False, times=3)
+    await stage.gateway.fail("status", status=503, times=None)
+    began = stage.clock.now()
+    while (passed := (stage.clock.now() - began).total_seconds()) < seconds:
+        board.step("down", int(passed), seconds)
+        await stage.clock.sleep_until(stage.clock.now() + timedelta(seconds=5))
+    board.step("down", seconds, seconds)
+    await stage.all_well()
+    await news.until("recovered", lambda: stage.all - news.count("waiting", "ambiguous"), stage.all)
+    board.check(
+        held=not (news.lacking or news.reported),
+        what=f"{news.unanswered} calls failed for that, and none for want of a good token",
+    )
+
+
+async def lock_the_store(stage: Stage) -> None:
+    """Another program takes the store's file while answers to refreshes are under way."""
+    board, news = stage.board, stage.news
+    board.act("another program locks the store's file")
+    await stage.slow_refreshes(_SLOW, times=3)
+    await news.until("refreshes under way", lambda: news.count("refreshing"), 1)
+    with locked(stage.path):
+        await news.until("kept in the journal", lambda: news.count("unpersisted"), 1)
+    await news.until("in the store", lambda: stage.all - news.count("unpersisted"), stage.all)
+    board.check(
+        held=not (news.lacking or news.reported),
+        what=f"token pairs that the journal kept until the store took them: {len(news.spilled)}",
+    )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program writes, and does not come to an end; reading goes on."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+
+
+async def kill(stage: Stage, app: AppProcess) -> None:
+    """The app's process ends in the middle of refreshes, without a chance to do anything."""
+    board, news = stage.board, stage.news
+    board.act("the app's process is killed with refreshes under way")
+    await stage.gateway.recover()
+    await news.until(
+        "caught up",
+        lambda: stage.all - news.count("due", "refreshing"),
+        stage.all - stage.all // 40,
+    )
+    await stage.fail_refreshes("drop", after=False, times=2)
+    await stage.slow_refreshes(_STUCK, times=_AT_THE_KILL)
+    wanted = min(_AT_THE_KILL, stage.all)
+    await news.until("refreshes under way", lambda: news.count("refreshing"), wanted)
+    await app.kill()
+    board.states |= dict.fromkeys(board.states, "asleep")
+    await stage.all_well()
