@@ -62,6 +62,14 @@ def test_sandbox_prints_one_line_of_json_once_it_listens_and_stops_when_told(url
     assert (out, err, process.returncode) == (b"", b"", 0)
 
 
+def test_sandbox_hands_out_tokens_that_live_as_long_as_told():
+    """Minutes, for those who want to see refreshes."""
+    with serving("--access-seconds", "600") as (served, _):
+        answer = httpx.post(f"{served['panel']}grants", json={"seller": "1001"}).json()
+    assert int(answer["expires_in"]) == 600
+    assert "0.0 is not" in run("sandbox", "--access-seconds", "0").stderr
+
+
 def test_sandbox_listens_on_loopback_only(urls):
     """Unless told."""
     refused = run("sandbox", "--host", "0.0.0.0")

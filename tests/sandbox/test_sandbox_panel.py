@@ -45,6 +45,9 @@ class TestFaults:
         await act(hand, "faults", kind="status", times=None)
         assert (await hand.http.delete("/_sandbox/faults")).json() == {"faults": []}
         assert (await hand.call(ECHO))["code"] == "0"
+        await act(hand, "faults", kind="status", times=None)
+        assert await act(hand, "clear_faults") == {"faults": []}
+        assert (await hand.call(ECHO))["code"] == "0"
 
 
 class TestClock:
@@ -171,6 +174,8 @@ class TestPage:
         response = await hand.http.post("/_sandbox/faults", data=form)
         assert (response.status_code, response.headers["location"]) == (303, "./")
         assert (await hand.post(ECHO)).status_code == 502
+        assert 'action="clear_faults"' in (await hand.http.get("/_sandbox/")).text
+        await hand.http.post("/_sandbox/clear_faults", data={})
         before = hand.sandbox.clock.now()
         await hand.http.post("/_sandbox/clock", data={"advance": "3600"})
         assert (hand.sandbox.clock.now() - before).total_seconds() >= 3600
