@@ -65,9 +65,13 @@ class Board:
         self.figures[ANSWERED] += calls
 
     def step(self, what: str, done: int, total: int) -> None:
-        """So much of what goes on is done; a line of its own, where nobody watches, at its end."""
+        """So much of what goes on is done."""
         self._step = (what, done, total)
-        if done >= total and not self._console.is_terminal:
+
+    def reached(self, what: str) -> None:
+        """All of it is done: how the sellers are, in a line of its own where nobody watches."""
+        self._step = (what, 1, 1)
+        if not self._console.is_terminal:
             self.say(f"     {self.now()}  {what}: {in_words(self.states.values())}")
 
     def check(self, *, held: bool, what: str) -> None:

@@ -58,9 +58,15 @@ class LocalGateway:
         await self._act("clock", speed=speed)
         return await clock_of(self._http, self.panel)
 
-    async def fail(self, kind: str, **members: Any) -> None:
-        """Let calls go wrong; see :class:`~iop_async.sandbox.Fault`."""
-        await self._act("faults", kind=kind, **members)
+    async def fail(self, kind: str, **members: Any) -> int:
+        """Let calls go wrong; see :class:`~iop_async.sandbox.Fault`. Gives the fault's id."""
+        fault: int = (await self._act("faults", kind=kind, **members))["id"]
+        return fault
+
+    async def hits(self, fault: int) -> int:
+        """How many calls went wrong for this fault."""
+        rules = (await self._look("faults"))["faults"]
+        return sum(rule["hits"] for rule in rules if rule["id"] == fault)
 
     async def recover(self) -> None:
         """Let everything go well again."""

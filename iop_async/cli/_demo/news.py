@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 import anyio
@@ -12,6 +12,8 @@ from .board import ANSWERED, Board
 
 _PATIENCE: Final = 60.0
 """Seconds of this machine that a step may take before the demonstration gives up."""
+
+_LOOK_AGAIN: Final = 0.02
 
 _WORDS: Final = {
     "refresh_failed": "not refreshed, later again",
@@ -41,6 +43,7 @@ class News:
     Attributes:
         authorized: sellers whose codes were traded.
         refreshed: how often each seller's tokens were.
+        postponed: sellers with a refresh that failed and was not made up for.
         uncertain: sellers with a refresh whose answer is lost.
         spilled: sellers whose newest pair the store did not take at once.
         reported: sellers of whom the manager said that they must authorize again.
@@ -55,6 +58,7 @@ class News:
         self._answered = 0
         self.authorized: set[str] = set()
         self.refreshed: Counter[str] = Counter()
+        self.postponed: set[str] = set()
         self.uncertain: set[str] = set()
         self.spilled: set[str] = set()
         self.reported: set[str] = set()
@@ -103,12 +107,15 @@ class News:
 
     def _note(self, kind: str, seller: str, reason: str) -> None:
         if kind in _STATES:
+            self.postponed.discard(seller)
             self.uncertain.discard(seller)
             if (kind, self._board.states.get(seller)) != ("refreshed", "unpersisted"):
                 self._board.states[seller] = _STATES[kind]
         if kind == "refreshed":
             self.refreshed[seller] += 1
             self._board.figures["refreshes"] += 1
+        elif kind == "refresh_failed":
+            self.postponed.add(seller)
         elif kind == "ambiguous":
             self.uncertain.add(seller)
         elif kind == "unpersisted":
@@ -122,16 +129,28 @@ class News:
         self._board.happenings.add(self._board.now(), what, seller, reason)
 
     async def until(self, what: str, done: Callable[[], int], total: int) -> None:
-        """Wait until so much is done. Raises :class:`Stuck` where it never will be."""
+        """Wait for news until so much is done. Raises :class:`Stuck` where it never will be."""
         with anyio.move_on_after(_PATIENCE):
             while done() < total and not self._ended:
                 self._board.step(what, done(), total)
                 await self._changed.wait()
-        if done() < total:
+        self._require(what, done(), total)
+        self._board.reached(what)
+
+    async def until_seen(self, what: str, look: Callable[[], Awaitable[int]], total: int) -> None:
+        """The same where no news tells and one must look. Raises :class:`Stuck`."""
+        seen = 0
+        with anyio.move_on_after(_PATIENCE):
+            while (seen := await look()) < total and not self._ended:
+                self._board.step(what, seen, total)
+                await anyio.sleep(_LOOK_AGAIN)
+        self._require(what, seen, total)
+
+    def _require(self, what: str, done: int, total: int) -> None:
+        if done < total:
             why = "the app's process ended" if self._ended else f"{_PATIENCE:.0f} s passed"
-            self._board.check(held=False, what=f"{what}: {done()} of {total} when {why}")
+            self._board.check(held=False, what=f"{what}: {done} of {total} when {why}")
             raise Stuck
-        self._board.step(what, total, total)
 
 
 def few(sellers: Collection[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,11 +52,22 @@ class Stage:
         await self.gateway.recover()
         await self.fail_refreshes("latency", seconds=_NETWORK, times=None)
 
-    async def fail_refreshes(self, kind: str, **members: Any) -> None:
-        """Let refreshes go wrong, and no other call."""
-        await self.gateway.fail(kind, api=_REFRESH, **members)
+    async def fail_refreshes(self, kind: str, **members: Any) -> int:
+        """Let refreshes go wrong, and no other call. Gives the fault's id."""
+        return await self.gateway.fail(kind, api=_REFRESH, **members)
 
-    async def slow_refreshes(self, time: timedelta, *, times: int) -> None:
-        """The answers to so many refreshes take so much simulated time."""
+    async def catch_up(self) -> None:
+        """Nothing goes wrong, and next to nothing is left to do."""
+        await self.gateway.recover()
+        few = self.all // 40
+        await self.news.until(
+            "caught up", lambda: self.all - self.news.count("due", "refreshing"), self.all - few
+        )
+
+    async def slow_down(self, time: timedelta, *, refreshes: int) -> None:
+        """The answers to so many refreshes take so much simulated time; they are under way now."""
         seconds = time.total_seconds() / self.clock.speed
-        await self.fail_refreshes("latency", seconds=seconds, times=times)
+        fault = await self.fail_refreshes("latency", seconds=seconds, times=refreshes)
+        await self.news.until_seen(
+            "refreshes under way", partial(self.gateway.hits, fault), refreshes
+        )

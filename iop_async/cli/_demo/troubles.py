@@ -14,11 +14,10 @@ from .stage import Stage
 
 _OUTAGE: Final = timedelta(minutes=3)
 _SLOW: Final = timedelta(minutes=2)
+"""Long enough to do something before the answer, short enough for every other seller's token."""
+
 _STUCK: Final = timedelta(minutes=6)
 """An answer under way for longer than it takes until every seller is due once."""
-
-_AT_THE_KILL: Final = 6
-"""Refreshes under way when the process is killed; two of them never reach the gateway."""
 
 
 async def be_down(stage: Stage) -> None:
@@ -33,7 +32,7 @@ async def be_down(stage: Stage) -> None:
     while (passed := (stage.clock.now() - began).total_seconds()) < seconds:
         board.step("down", int(passed), seconds)
         await stage.clock.sleep_until(stage.clock.now() + timedelta(seconds=5))
-    board.step("down", seconds, seconds)
+    board.reached("down")
     await stage.all_well()
     await news.until("recovered", lambda: stage.all - news.count("waiting", "ambiguous"), stage.all)
     board.check(
@@ -46,8 +45,8 @@ async def lock_the_store(stage: Stage) -> None:
     """Another program takes the store's file while answers to refreshes are under way."""
     board, news = stage.board, stage.news
     board.act("another program locks the store's file")
-    await stage.slow_refreshes(_SLOW, times=3)
-    await news.until("refreshes under way", lambda: news.count("refreshing"), 1)
+    await stage.catch_up()
+    await stage.slow_down(_SLOW, refreshes=min(3, stage.all))
     with locked(stage.path):
         await news.until("kept in the journal", lambda: news.count("unpersisted"), 1)
     await news.until("in the store", lambda: stage.all - news.count("unpersisted"), stage.all)
@@ -66,19 +65,15 @@ def locked(path: Path) -> Iterator[None]:
 
 
 async def kill(stage: Stage, app: AppProcess) -> None:
-    """The app's process ends in the middle of refreshes, without a chance to do anything."""
-    board, news = stage.board, stage.news
+    """The app's process ends in the middle of refreshes, without a chance to do anything.
+
+    Two of them never reach the gateway; of the others the answers are under way.
+    """
+    board = stage.board
     board.act("the app's process is killed with refreshes under way")
-    await stage.gateway.recover()
-    await news.until(
-        "caught up",
-        lambda: stage.all - news.count("due", "refreshing"),
-        stage.all - stage.all // 40,
-    )
+    await stage.catch_up()
     await stage.fail_refreshes("drop", after=False, times=2)
-    await stage.slow_refreshes(_STUCK, times=_AT_THE_KILL)
-    wanted = min(_AT_THE_KILL, stage.all)
-    await news.until("refreshes under way", lambda: news.count("refreshing"), wanted)
+    await stage.slow_down(_STUCK, refreshes=min(6, stage.all))
     await app.kill()
     board.states |= dict.fromkeys(board.states, "asleep")
     await stage.all_well()
