@@ -13,12 +13,15 @@ from .._exceptions import IopError
 from ._clock import Clock
 from ._flights import Flights
 from ._grants import Grant
-from ._outcomes import backoff
 from ._refresher import Refresher
 from ._vault import Vault
 
 _LOOK_AGAIN: Final = timedelta(seconds=10)
 """Between two looks at the store at most: other hosts write there."""
+
+_FIRST_PAUSE: Final = 0.1
+_LAST_PAUSE: Final = 10.0
+"""Seconds after an error: a store that is locked for a moment must not cost more than that."""
 
 
 class Keeper:
@@ -78,7 +81,7 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong
                 self._on_error(error)
                 failures += 1
-                await anyio.sleep(backoff(failures, 0.5).total_seconds() / 5)
+                await anyio.sleep(min(_FIRST_PAUSE * 2 ** min(failures, 10), _LAST_PAUSE))
                 continue
             if idle:
                 await self._wait()

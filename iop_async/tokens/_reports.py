@@ -54,6 +54,7 @@ class SellerStatus:
         generation: counts the pairs.
         is_persisted: ``False`` while only the journal and memory have the newest pair.
         is_refreshing: whether a refresh is under way in this process.
+        is_unanswered: whether a refresh was begun whose answer is not known, here or elsewhere.
     """
 
     seller: str
@@ -69,6 +70,7 @@ class SellerStatus:
     generation: int
     is_persisted: bool
     is_refreshing: bool
+    is_unanswered: bool
 
 
 def status_of(
@@ -89,4 +91,5 @@ def status_of(
         generation=grant.generation,
         is_persisted=is_persisted,
         is_refreshing=is_refreshing,
+        is_unanswered=grant.intent is not None,
     )
