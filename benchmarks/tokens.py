@@ -1,4 +1,4 @@
-"""A batch refresh against its ideal, over many sellers; and how narrow the window of loss is.
+"""A batch refresh against its ideal, the window of loss, and what idle sellers cost in memory.
 
 100,000 sellers lie in SQLite, 1,000 of them are due. The ideal is what the gateway's latency alone
 would take: latency x count / in flight. Every pair is durable before anyone sees it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -151,9 +152,13 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--gateway", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--keep", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.gateway:
         asyncio.run(Gateway.serve())
+        return
+    if options.keep:
+        asyncio.run(keep(options.keep))
         return
     command = [sys.executable, __file__, "--gateway"]
     with (
@@ -189,6 +194,33 @@ def show(folder: Path, url: str, options: argparse.Namespace) -> None:
     median, worst = narrow[49] * 1e3, narrow[98] * 1e3
     print(f"from answer to durable pair: median {median:.2f} ms, 99 % {worst:.2f} ms")
     print(f"{'PASS' if ratio <= 1.2 else 'FAIL'}  took / ideal: {ratio:.2f} (<= 1.2)")
+    show_memory(folder, options.sellers)
+
+
+def show_memory(folder: Path, sellers: int) -> None:
+    """Of a process whose manager keeps many sellers that need nothing, against one with ten."""
+    asyncio.run(fill(folder / "few.db", 10, 0))
+    asyncio.run(fill(folder / "many.db", sellers, 0))
+    few, many = ([resident(folder / name) for _ in range(3)] for name in ("few.db", "many.db"))
+    each = (statistics.median(many) - statistics.median(few)) / sellers
+    print(
+        f"resident: {statistics.median(few) / 1e6:.1f} MB with 10 sellers, "
+        f"{statistics.median(many) / 1e6:.1f} MB with {sellers}"
+    )
+    print(f"{'PASS' if each <= 16 else 'FAIL'}  bytes per idle seller: {each:.1f} (<= 16)")
+
+
+def resident(path: Path) -> int:
+    command = [sys.executable, __file__, "--keep", str(path)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+async def keep(path: Path) -> None:
+    """Let a keeper look at a store for a second, and print the bytes of memory that it took."""
+    client = iop.Client(APP, iop.gateways.Iop("http://127.0.0.1:9"))
+    async with SQLiteStore(path) as store, client, iop.TokenManager(client, store, scope=SCOPE):
+        await asyncio.sleep(1)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 async def make_due(path: Path, due: int) -> None:
