@@ -155,3 +155,20 @@ class TokenStore(Protocol):
     async def aclose(self) -> None:
         """Close what the store opened itself. Closing again does nothing."""
         ...
+
+
+@runtime_checkable
+class Sealer(Protocol):
+    """A store that keeps bodies out of sight, also those in the journal beside it.
+
+    A store of your own that stands around one must hand both methods on: without them the journal
+    is clear text.
+    """
+
+    def seal(self, record: Record) -> Record:
+        """The record with a body that tells nothing."""
+        ...
+
+    def unseal(self, record: Record) -> Record:
+        """The record with its body as it was. Raises ``StoreError`` where that cannot be had."""
+        ...

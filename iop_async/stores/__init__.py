@@ -1,12 +1,40 @@
-"""Where records are kept: in a file, or in memory; and the journal for when that fails.
+"""Where records are kept: in a file, in a database, or in memory; and the journal for its failures.
 
 Every store keeps the promises of :class:`~iop_async.protocols.TokenStore`, and so can your own:
 :class:`iop_async.testing.StoreConformance` tells whether it does.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from ._memory import MemoryStore
 from ._spill import SpillJournal
 from ._sqlite import SQLiteStore
 from ._urls import from_url
 
-__all__ = ["MemoryStore", "SQLiteStore", "SpillJournal", "from_url"]
+if TYPE_CHECKING:
+    from ._encrypted import EncryptedStore
+
+__all__ = [
+    "EncryptedStore",
+    "MemoryStore",
+    "RedisStore",
+    "SQLAlchemyStore",
+    "SQLiteStore",
+    "SpillJournal",
+    "from_url",
+]
+
+_NEEDS_AN_EXTRA: Final = {
+    "EncryptedStore": "._encrypted",
+    "RedisStore": "._redis",
+    "SQLAlchemyStore": "._sqlalchemy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs an extra is imported where it is used first."""
+    if name in _NEEDS_AN_EXTRA:
+        return getattr(import_module(_NEEDS_AN_EXTRA[name], __name__), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

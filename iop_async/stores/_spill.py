@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from anyio.to_thread import run_sync
 
 from .._exceptions import StoreError
 from .._records import Record
+from ..protocols import Sealer
 from ._checks import check_record
 from ._journals import append, read_lines, replace
 from ._spill_lines import line_of, record_of
@@ -23,18 +25,22 @@ class SpillJournal:
     """Keeps records in a plain file, one JSON line each, until a store takes them again.
 
     A record is on the disk when :meth:`append` returns. The file is readable by this user alone;
-    it holds the bodies as they are given. A line that a crash tore is skipped when the file is
-    read, and moved to ``<path>.torn`` before the file is rewritten. Several processes of one host
-    may share a file, except where Python has no ``fcntl`` (Windows).
+    it holds the bodies as they are given, or sealed where there is a ``sealer``. A line that a
+    crash tore is skipped when the file is read, and moved to ``<path>.torn`` before the file is
+    rewritten. Several processes of one host may share a file, except where Python has no ``fcntl``
+    (Windows).
 
     Constructing does no I/O, and between two methods nothing is open.
 
     Args:
         path: the file, made when it is needed; its directory must exist.
+        sealer: seals what is written and unseals what is read: an ``EncryptedStore``, say.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, sealer: Sealer | None = None) -> None:
         self._path = Path(path).absolute()
+        self._seal: Callable[[Record], Record] = sealer.seal if sealer else _as_it_is
+        self._unseal: Callable[[Record], Record] = sealer.unseal if sealer else _as_it_is
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._path)!r})"
@@ -42,10 +48,14 @@ class SpillJournal:
     async def append(self, record: Record) -> None:
         """Add a record."""
         check_record(record)
-        await self._in_thread(partial(append, self._path, line_of(record)))
+        await self._in_thread(partial(append, self._path, line_of(self._seal(record))))
 
     async def records(self) -> list[Record]:
-        """The newest record of each scope and seller, by generation and revision."""
+        """The newest record of each scope and seller, by generation and revision.
+
+        Raises ``StoreError`` where one of them cannot be unsealed: to go on without it would be
+        to present a refresh token that is spent.
+        """
         newest: dict[tuple[str, str], Record] = {}
         for line in await self._in_thread(partial(read_lines, self._path)):
             record = record_of(line)
@@ -53,7 +63,7 @@ class SpillJournal:
                 known = newest.setdefault((record.scope, record.seller), record)
                 if _age(known) <= _age(record):
                     newest[record.scope, record.seller] = record
-        return list(newest.values())
+        return list(map(self._unsealed, newest.values()))
 
     async def remove(self, records: Iterable[Record]) -> None:
         """Drop records that are safe elsewhere, with the older ones of the same seller.
@@ -70,9 +80,29 @@ class SpillJournal:
             record = record_of(line)
             if record is None:
                 append(Path(f"{self._path}.torn"), line)
-            elif not _is_done(record, done.get((record.scope, record.seller))):
+            elif not self._is_done(record, done.get((record.scope, record.seller))):
                 kept.append(line)
         return kept
+
+    def _unsealed(self, record: Record) -> Record:
+        try:
+            return self._unseal(record)
+        except StoreError as exc:
+            msg = (
+                f"{self._path}: in the journal of unsaved tokens, {exc}. Move the file away if "
+                "what it holds may be lost"
+            )
+            error = StoreError(msg)
+            error.retryable = exc.retryable
+            raise error from exc
+
+    def _is_done(self, record: Record, done: Record | None) -> bool:
+        if done is None or _age(record) != _age(done):
+            return done is not None and _age(record) < _age(done)
+        with suppress(StoreError):
+            # not the bytes of the line: they may be from another key, or from before there was one
+            return self._unseal(record).body == done.body
+        return False
 
     async def _in_thread(self, step: Callable[[], T]) -> T:
         # A thread cannot be cancelled: an append goes on when the task that waits for it does not.
@@ -91,7 +121,5 @@ def _age(record: Record) -> tuple[int, int]:
     return record.generation, record.revision
 
 
-def _is_done(record: Record, done: Record | None) -> bool:
-    return done is not None and (
-        _age(record) < _age(done) or (_age(record) == _age(done) and record.body == done.body)
-    )
+def _as_it_is(record: Record) -> Record:
+    return record

@@ -20,7 +20,7 @@ from .._refresh import Freshness, RefreshPolicy
 from ..endpoints import auth, top
 from ..endpoints._token_answer import hidden
 from ..gateways import Top
-from ..protocols import Caller, TokenStore
+from ..protocols import Caller, Sealer, TokenStore
 from ..stores import SpillJournal
 from ._cache import Cache
 from ._claims import Claims
@@ -415,4 +415,5 @@ def _journal(store: TokenStore, path: str | os.PathLike[str] | None) -> SpillJou
     beside = getattr(store, "path", None)
     if path is None and beside is not None:
         path = f"{os.fspath(beside)}.spill"
-    return None if path is None else SpillJournal(Path(path))
+    sealer = store if isinstance(store, Sealer) else None
+    return None if path is None else SpillJournal(Path(path), sealer=sealer)

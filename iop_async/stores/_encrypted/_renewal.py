@@ -1,0 +1,77 @@
+"""Rewriting every record of a scope while others use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+from uuid import uuid4
+
+import anyio
+from attrs import Factory, frozen
+
+from ..._exceptions import StaleRecord, StoreError
+from ..._records import Record
+from ...protocols import TokenStore
+from ._reading import Failures
+
+_LEASE: Final = 10.0
+_LOOK_AGAIN: Final = 0.1
+
+
+@frozen
+class Renewal:
+    """Writes records anew, each under a lease: a refresh must not find its record changed.
+
+    Attributes:
+        is_current: which need not be written.
+        renewed: what is written; raises ``StoreError`` where nothing can be.
+    """
+
+    store: TokenStore
+    is_current: Callable[[Record], bool]
+    renewed: Callable[[Record], Record]
+    holder: str = Factory(lambda: f"reencrypt-{uuid4().hex}")
+
+    async def run(self, scope: str) -> int:
+        """Write until nothing is left to be written; how many records were.
+
+        Raises:
+            StoreError: some cannot be renewed; all others are.
+        """
+        total = 0
+        while True:
+            found, written, failures = await self._pass(scope)
+            total += written
+            if not found:
+                failures.throw()
+                return total
+
+    async def _pass(self, scope: str) -> tuple[int, int, Failures]:
+        # What lost its name to another record meanwhile is met in the next pass.
+        found = written = 0
+        failures = Failures()
+        async for record in self.store.records(scope):
+            if self.is_current(record):
+                continue
+            try:
+                self.renewed(record)
+            except StoreError as error:
+                failures.add(error)
+                continue
+            found += 1
+            written += await self._write(scope, record.seller)
+        return found, written, failures
+
+    async def _write(self, scope: str, seller: str) -> bool:
+        while await self.store.get(scope, seller) is not None:
+            record = await self.store.lease(scope, seller, holder=self.holder, seconds=_LEASE)
+            if record is not None and self.is_current(record):
+                await self.store.lease(scope, seller, holder=self.holder, seconds=0)
+                return False
+            if record is not None:
+                with suppress(StaleRecord):
+                    await self.store.put(self.renewed(record), release=self.holder)
+                    return True
+            await anyio.sleep(_LOOK_AGAIN)
+        return False
