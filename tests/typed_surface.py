@@ -53,7 +53,13 @@ async def surface(app: iop.App) -> None:
     signer: iop.Signer = iop.signers.HMAC_SHA256
     plugged: iop.Gateway = gateway
     pluggable: tuple[iop.Transport, iop.Signer, iop.Gateway] = (transport, signer, plugged)
-    del pluggable
+    keys: dict[str, bytes | str] = {"2026": iop.stores.EncryptedStore.new_key(), "2025": bytes(32)}
+    sealed = iop.stores.EncryptedStore(iop.stores.from_url("memory://"), keys, accept_plain=True)
+    assert_type(sealed, iop.stores.EncryptedStore)
+    assert_type(await sealed.reencrypt("scope"), int)
+    store: iop.TokenStore = sealed
+    sealer: iop.protocols.Sealer = sealed
+    del pluggable, store, sealer
 
 
 def errors(error: iop.IopError) -> None:

@@ -24,13 +24,12 @@ class Renewal:
     """Writes records anew, each under a lease: a refresh must not find its record changed.
 
     Attributes:
-        is_current: which need not be written.
-        renewed: what is written; raises ``StoreError`` where nothing can be.
+        renewed: what is written in the place of a record; ``None`` where it may stay as it is.
+            Raises ``StoreError`` where that cannot be said.
     """
 
     store: TokenStore
-    is_current: Callable[[Record], bool]
-    renewed: Callable[[Record], Record]
+    renewed: Callable[[Record], Record | None]
     holder: str = Factory(lambda: f"reencrypt-{uuid4().hex}")
 
     async def run(self, scope: str) -> int:
@@ -52,26 +51,26 @@ class Renewal:
         found = written = 0
         failures = Failures()
         async for record in self.store.records(scope):
-            if self.is_current(record):
-                continue
             try:
-                self.renewed(record)
+                is_current = self.renewed(record) is None
             except StoreError as error:
                 failures.add(error)
                 continue
-            found += 1
-            written += await self._write(scope, record.seller)
+            if not is_current:
+                found += 1
+                written += await self._write(scope, record.seller)
         return found, written, failures
 
     async def _write(self, scope: str, seller: str) -> bool:
         while await self.store.get(scope, seller) is not None:
             record = await self.store.lease(scope, seller, holder=self.holder, seconds=_LEASE)
-            if record is not None and self.is_current(record):
-                await self.store.lease(scope, seller, holder=self.holder, seconds=0)
-                return False
             if record is not None:
+                fresh = self.renewed(record)
+                if fresh is None:
+                    await self.store.lease(scope, seller, holder=self.holder, seconds=0)
+                    return False
                 with suppress(StaleRecord):
-                    await self.store.put(self.renewed(record), release=self.holder)
+                    await self.store.put(fresh, release=self.holder)
                     return True
             await anyio.sleep(_LOOK_AGAIN)
         return False

@@ -54,11 +54,12 @@ class EncryptedStore(NotPickled):
     """
 
     def __init__(self, inner: TokenStore, keys: _keys.Keys, *, accept_plain: bool = False) -> None:
+        self._inner = inner
+        self._keys: dict[str, _keys.Key] = {}
         ring = _keys.read_keys(keys)
         del keys  # error trackers show the local variables of every frame
         if isinstance(ring, str):
             raise ValueError(ring)  # noqa: TRY004 - words on what is wrong
-        self._inner = inner
         self._keys = ring
         self._newest = next(iter(ring.values()))
         self._accept_plain = accept_plain
@@ -190,12 +191,13 @@ class EncryptedStore(NotPickled):
         Raises:
             StoreError: some cannot be decrypted; all others are done.
         """
-        renewal = Renewal(
-            self._inner,
-            is_current=lambda record: _seals.is_sealed_with(self._newest, record.body),
-            renewed=lambda record: self.seal(self._open(scope, None, record)),
-        )
-        return await renewal.run(scope)
+
+        def renewed(record: Record) -> Record | None:
+            opened = self._open(scope, None, record)
+            is_current = _seals.is_sealed_with(self._newest, record.body)
+            return None if is_current else self.seal(opened)
+
+        return await Renewal(self._inner, renewed).run(scope)
 
     async def aclose(self) -> None:
         """Close the inner store. Closing again does nothing."""

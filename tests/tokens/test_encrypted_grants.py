@@ -1,0 +1,133 @@
+"""A manager over an encrypted store: nothing to read on the disk, nothing lost without the key."""
+
+from base64 import b64encode
+
+import pytest
+
+import iop_async as iop
+from iop_async.stores import EncryptedStore, MemoryStore, SQLiteStore
+
+NEW, OLD = {"2026": b"n" * 32}, {"2025": b"o" * 32}
+SOON = 30 * 86400 - 60
+
+
+class Failing(SQLiteStore):
+    """Takes a number of writes, and then no more."""
+
+    writes_left = 100
+
+    async def put(self, record, *, release=None):
+        if not self.writes_left:
+            raise iop.StoreError("the disk is full")
+        self.writes_left -= 1
+        return await super().put(record, release=release)
+
+
+def encrypted(world, keys=NEW, **options):
+    return EncryptedStore(world.store(), keys, **options)
+
+
+def on_disk(world):
+    files = list(world.path.parent.iterdir())
+    assert world.path in files
+    return b"".join(file.read_bytes() for file in files)
+
+
+def tokens_of(*tokens):
+    return [text.encode() for token in tokens for text in (token.access_token, token.refresh_token)]
+
+
+async def test_no_token_is_on_the_disk(world):
+    """Neither in the file, nor in its log, nor in the journal when the file fails."""
+    inner = Failing(world.path)
+    async with world.manager(EncryptedStore(inner, NEW)) as tokens:
+        first = await tokens.authorize(world.code())
+        second = await tokens.refresh("1001")
+        inner.writes_left = 0
+        third = await tokens.authorize(world.code("1002"))
+        spilled = world.path.with_name("tokens.db.spill")
+        assert b64encode(b"IOPSEAL")[:8] in spilled.read_bytes()
+        content = on_disk(world)
+        for secret in tokens_of(first, second, third):
+            assert secret not in content
+        assert b"123456@" in content
+
+
+async def test_what_was_spilled_is_recovered_with_another_key(world):
+    """The next process reads the journal whichever key it was sealed with, and empties it."""
+    inner = Failing(world.path)
+    async with world.manager(EncryptedStore(inner, OLD)) as tokens:
+        await tokens.authorize(world.code("1001"))
+        inner.writes_left = 1  # the intent
+        pair = await tokens.refresh("1001")
+    spilled = world.path.with_name("tokens.db.spill")
+    assert spilled.read_bytes()
+    with pytest.raises(iop.StoreError, match=r"spill: .* key id '2025' is missing"):
+        async with world.manager(encrypted(world, NEW)):
+            pass
+    assert spilled.read_bytes()
+    async with world.manager(encrypted(world, NEW | OLD)) as tokens:
+        assert await tokens.token("1001") == pair
+        assert spilled.read_bytes() == b""
+    assert world.presented() == 1
+
+
+@pytest.mark.parametrize("keys", [NEW, {"2025": b"x" * 32}], ids=["missing", "wrong"])
+async def test_without_the_key_nobody_is_taken_for_unknown(world, keys):
+    """An error that says what to do; nothing is presented, and with the key all is as before."""
+    async with world.manager(encrypted(world, OLD)) as tokens:
+        pair = await tokens.authorize(world.code())
+    world.clock.advance(SOON)
+    async with world.manager(encrypted(world, keys)) as tokens:
+        for ask in (tokens.token, tokens.refresh, tokens.status, tokens.forget):
+            with pytest.raises(iop.StoreError, match="cannot decrypt the record of seller '1001'"):
+                await ask("1001")
+        with pytest.raises((iop.StoreError, ExceptionGroup)):
+            await tokens.refresh_due()
+        with pytest.raises(iop.StoreError, match="1 cannot be decrypted"):
+            await anext(tokens.statuses())
+    assert world.presented() == 0
+    async with world.manager(encrypted(world, keys | OLD)) as tokens:
+        assert (await tokens.status("1001")).expires_at == pair.expires_at
+        await tokens.refresh("1001")
+    assert world.presented() == 1
+
+
+async def test_one_seller_that_cannot_be_decrypted_hides_no_other(world):
+    """Neither from what refreshes the due ones nor from who looks at all of them."""
+    async with world.manager(encrypted(world, OLD)) as tokens:
+        await tokens.authorize(world.code("1001"))
+    async with world.manager(encrypted(world)) as tokens:
+        await tokens.authorize(world.code("1002"))
+        world.clock.advance(SOON)
+        report = await tokens.refresh_due()
+        assert (report.refreshed, report.skipped, report.failed) == (("1002",), {}, {})
+        statuses = tokens.statuses()
+        assert (await anext(statuses)).seller == "1002"
+        with pytest.raises(iop.StoreError, match="'1001'"):
+            await anext(statuses)
+    assert world.presented() == 1
+
+
+async def test_a_key_is_exchanged_under_a_running_manager(world):
+    """Its next write is not refused, and its next start needs the new key alone."""
+    async with world.manager(encrypted(world, OLD)) as tokens:
+        await tokens.authorize(world.code())
+    store = encrypted(world, NEW | OLD)
+    async with world.manager(store) as tokens:
+        await tokens.token("1001")
+        assert await store.reencrypt(_scope(tokens)) == 1
+        pair = await tokens.refresh("1001")
+    async with world.manager(encrypted(world, NEW)) as tokens:
+        assert await tokens.token("1001") == pair
+
+
+def _scope(tokens):
+    return repr(tokens).partition("'")[2].rpartition("'")[0]
+
+
+async def test_a_store_in_memory_has_no_journal_beside_it(world):
+    """There is no place for one."""
+    async with world.manager(EncryptedStore(MemoryStore(), NEW)) as tokens:
+        await tokens.authorize(world.code())
+    assert list(world.path.parent.iterdir()) == []
