@@ -22,6 +22,15 @@ from iop_async import StaleRecord, StoreError
 from iop_async.stores import SpillJournal, SQLiteStore
 
 
+def store_at(where):
+    """A store on a Redis server, if that is what is named; otherwise in a file."""
+    if not where.startswith("redis://"):
+        return SQLiteStore(where)
+    from iop_async.stores._redis import RedisStore
+
+    return RedisStore(where)
+
+
 def answer(value):
     sys.stdout.write(json.dumps(value))
 
@@ -29,7 +38,7 @@ def answer(value):
 async def work(path, name):
     """One of several processes: claims, and counts a shared record up."""
     claimed, raised = [], 0
-    async with SQLiteStore(path) as store:
+    async with store_at(path) as store:
 
         async def claim():
             while found := await store.claim(
@@ -82,13 +91,13 @@ def killed(path, times):
 
 
 async def _write_for_ever(path, sellers, said):
-    async with SQLiteStore(path) as store, anyio.create_task_group() as tasks:
+    async with store_at(path) as store, anyio.create_task_group() as tasks:
         for seller in sellers:
             tasks.start_soon(count_up, store, seller, 10**9, said)
 
 
 async def _inspect(path, acknowledged):
-    async with SQLiteStore(path) as store:
+    async with store_at(path) as store:
         kept = {one.seller: one async for one in store.records(SCOPE)}
     assert all(map(is_whole, kept.values()))
     for seller, generation in acknowledged.items():
@@ -159,7 +168,7 @@ async def small_disk(path):
     """Write until the file may not grow any more."""
     import resource
 
-    async with SQLiteStore(path) as store:
+    async with store_at(path) as store:
         first = await store.put(whole("first", 1))
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
         kept = []

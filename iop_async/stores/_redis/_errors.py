@@ -1,0 +1,162 @@
+"""Errors of redis-py and of the server become ours here, and nowhere else.
+
+Their own words are left out, because some of them repeat the arguments of a command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import frozen
+from redis import exceptions
+
+from ..._exceptions import StoreError
+
+
+@frozen
+class _Rule:
+    words: str
+    is_passing: bool = True
+    is_lost: bool = False  # the command may have been done, and its answer lost
+
+
+_CREDENTIALS: Final = _Rule(
+    "the server refuses the user name or password, so nothing was changed. Put the right ones into "
+    "the URL or the client",
+    is_passing=False,
+)
+_CLUSTER: Final = _Rule(
+    "the server is part of a Redis Cluster, and the client is none for clusters: give the store a "
+    "redis.asyncio.RedisCluster",
+    is_passing=False,
+)
+_CLUSTER_DOWN: Final = _Rule(
+    "the cluster does not serve these keys now, so nothing was changed. Look for masters that are "
+    "down and slots that nobody serves"
+)
+_CONNECTION: Final = _Rule(
+    "the connection failed; whether the last command was done is not known. Look whether the "
+    "server runs and can be reached",
+    is_lost=True,
+)
+_BUSY_CLIENT: Final = _Rule(
+    "no connection was free, so nothing was changed. Allow the client, or the server, more of them"
+)
+
+# by the word that an error of the server begins with
+_CODES: Final[Mapping[str, _Rule]] = {
+    "OOM": _Rule(
+        "the server's memory is full (maxmemory), so nothing was written. Give it more, and the "
+        "store works again"
+    ),
+    "READONLY": _Rule(
+        "this server is a read-only replica, so nothing was changed. Connect to its master, or "
+        "wait for the failover"
+    ),
+    "LOADING": _Rule("the server is still reading its data from the disk; nothing was changed"),
+    "MASTERDOWN": _Rule("this replica has lost its master; nothing was changed"),
+    "MISCONF": _Rule(
+        "the server cannot save its data, and so refuses writes. Look at its disk and its log"
+    ),
+    "NOREPLICAS": _Rule(
+        "fewer replicas are connected than the server asks for (min-replicas-to-write), so nothing "
+        "was changed"
+    ),
+    "BUSY": _Rule("a script of somebody keeps the server busy; nothing was changed"),
+    "NOAUTH": _CREDENTIALS,
+    "WRONGPASS": _CREDENTIALS,
+    "NOPERM": _Rule(
+        "this user may not do that, so nothing was changed. It needs the commands EVALSHA and "
+        "EVAL, those that scripts run on hashes and sorted sets, and the keys of the prefix",
+        is_passing=False,
+    ),
+    "WRONGTYPE": _Rule(
+        "keys of the store hold something else. Find out what wrote there, or choose another "
+        "prefix",
+        is_passing=False,
+    ),
+    "IOPLAYOUT": _Rule(
+        "another release of iop-async keeps its data there in a way that this one does not know; "
+        "nothing was changed. Install the release that wrote it, or a newer one",
+        is_passing=False,
+    ),
+    "CLUSTERDOWN": _CLUSTER_DOWN,
+    "TRYAGAIN": _CLUSTER_DOWN,
+    "MOVED": _CLUSTER,
+    "ASK": _CLUSTER,
+    "CROSSSLOT": _Rule(
+        "the keys of a scope are not on one node, although they share a hash tag: the proxy before "
+        "the server does not know hash tags. Connect to the servers themselves",
+        is_passing=False,
+    ),
+}
+
+# most specific first
+_CLASSES: Final = (
+    (exceptions.OutOfMemoryError, _CODES["OOM"]),
+    (exceptions.ReadOnlyError, _CODES["READONLY"]),
+    (exceptions.BusyLoadingError, _CODES["LOADING"]),
+    (exceptions.NoPermissionError, _CODES["NOPERM"]),
+    (exceptions.AuthenticationError, _CREDENTIALS),
+    (exceptions.AuthorizationError, _CREDENTIALS),
+    (exceptions.AuthenticationWrongNumberOfArgsError, _CREDENTIALS),
+    (exceptions.ClusterCrossSlotError, _CODES["CROSSSLOT"]),
+    (exceptions.MasterDownError, _CODES["MASTERDOWN"]),
+    (exceptions.TryAgainError, _CODES["TRYAGAIN"]),
+    (exceptions.AskError, _CLUSTER),
+    (exceptions.ClusterError, _CLUSTER_DOWN),
+    (exceptions.RedisClusterException, _CLUSTER_DOWN),
+    (exceptions.MaxConnectionsError, _BUSY_CLIENT),
+    ((exceptions.TimeoutError, TimeoutError), _Rule(
+        "the server did not answer in time; whether the last command was done is not known. Look "
+        "whether it hangs, or give the store a longer timeout",
+        is_lost=True,
+    )),
+    ((exceptions.ConnectionError, OSError), _CONNECTION),
+)  # fmt: skip
+
+_SCRIPT: Final = _Rule(
+    "its keys do not fit together. Some were evicted, removed or changed by somebody else: restore "
+    "them from a copy, and let no server evict keys that holds grants",
+    is_passing=False,
+)
+_UNKNOWN: Final = _Rule("the server or its client failed")
+_CODE: Final = re.compile(r"-?([A-Z]{2,})\b")
+
+
+def is_lost(exc: Exception) -> bool:
+    """Whether a command may have been done although it failed."""
+    return _rule_for(exc).is_lost
+
+
+def store_error(exc: Exception, name: str) -> StoreError:
+    """A new error that holds nothing of ``exc``, in whose frames are the bodies of records."""
+    rule = _rule_for(exc)
+    error = StoreError(f"{name}: {rule.words} ({_reason(exc)})")
+    error.retryable = rule.is_passing
+    error.may_have_been_applied = rule.is_lost
+    return error
+
+
+def _rule_for(exc: Exception) -> _Rule:
+    if "max number of clients" in str(exc):
+        return _BUSY_CLIENT
+    for kind, rule in _CLASSES:
+        if isinstance(exc, kind):
+            return rule
+    # the error of a command in a script stands within another one on servers before Redis 7
+    for code in _CODE.findall(str(exc)):
+        if code in _CODES:
+            return _CODES[code]
+    return _SCRIPT if "user_script" in str(exc) else _UNKNOWN
+
+
+def _reason(exc: Exception) -> str:
+    inner: BaseException | None = exc
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return type(exc).__name__

@@ -1,0 +1,44 @@
+-- ARGV: due_by, limit, holder, microseconds, and how many records to look at in one go. Returns
+-- whether there may be more, when the leases end, then id, facts and body of each record.
+local due_by, limit, holder = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local span, batch = tonumber(ARGV[4]), tonumber(ARGV[5])
+local moment = now()
+local ends = moment + span
+
+local ended = call('ZRANGEBYSCORE', LEASED, '-inf', exact(moment), 'LIMIT', 0, batch)
+for _, id in ipairs(ended) do
+  give_back(id)
+end
+
+local due = call('ZRANGEBYSCORE', WAITING, '-inf', exact(due_by), 'LIMIT', 0, batch)
+for _, id in ipairs(due) do
+  local facts = load(id)
+  call('ZREM', WAITING, id)
+  call('ZADD', READY, facts.dies == '' and '+inf' or facts.dies, id)
+  call('ZADD', WAKE, facts.due, id)
+end
+
+if #ended == batch or #due == batch then
+  return {1, exact(ends)} -- who dies first is known only when all that are due are ready
+end
+
+local found = {0, exact(ends)}
+local wanted = math.min(limit, batch)
+local first = call('ZRANGE', READY, 0, wanted - 1)
+for _, id in ipairs(first) do
+  local text = call('HGET', FACTS, id)
+  local facts = cjson.decode(text)
+  if tonumber(facts.due) > due_by then
+    list(id, facts) -- somebody asked further ahead; that costs no more than it did to make it ready
+    found[1] = 1
+  else
+    lend(id, facts, holder, ends)
+    found[#found + 1] = id
+    found[#found + 1] = text
+    found[#found + 1] = call('HGET', BODIES, id)
+  end
+end
+if limit > batch and #first == batch then
+  found[1] = 1
+end
+return found

@@ -1,0 +1,122 @@
+"""A Redis server and a Redis Cluster keep the promises of every store."""
+
+from datetime import UTC, datetime
+
+import pytest
+import redis.asyncio
+from redis_servers import own_cluster, own_prefix
+from services import REDIS
+from store_hands import record
+
+from iop_async import StoreError
+from iop_async.protocols import TokenStore
+from iop_async.stores._redis import RedisStore
+from iop_async.testing import StoreConformance
+
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def prefix():
+    with own_prefix() as mine:
+        yield mine
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with own_cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+class OnAsyncio(StoreConformance):
+    backends = ("asyncio",)
+
+
+class TestRedisStore(OnAsyncio):
+    @pytest.fixture
+    def make_store(self, prefix):
+        return lambda: RedisStore(REDIS, prefix=prefix)
+
+
+@pytest.mark.drill
+class TestRedisStoreAtLength(TestRedisStore):
+    many = 10_000
+
+
+class WithClient(OnAsyncio):
+    """The client is the user's, who closes it."""
+
+    options: dict
+
+    @pytest.fixture
+    def make_store(self, prefix):
+        return lambda: OnItsClient(redis.asyncio.Redis.from_url(REDIS, **self.options), prefix)
+
+
+class OnItsClient(RedisStore):
+    def __init__(self, client, prefix):
+        super().__init__(client, prefix=prefix)
+        self._client = client
+
+    async def aclose(self):
+        await super().aclose()
+        await self._client.aclose()
+
+
+class TestOnAClientThatDecodes(WithClient):
+    """Bodies are bytes, whatever the client makes of other answers."""
+
+    options = {"decode_responses": True, "protocol": 3}
+    many = 200
+
+
+class TestOnAClientOfTheOldProtocol(WithClient):
+    options = {"protocol": 2, "encoding": "latin-1"}
+    many = 200
+
+
+@pytest.mark.drill
+class TestRedisCluster(OnAsyncio):
+    """Everything of a scope is on one node, and different scopes on different ones."""
+
+    @pytest.fixture
+    def make_store(self, cluster):
+        for server in cluster:
+            server.client().flushall()
+
+        def make():
+            return OnItsClient(redis.asyncio.RedisCluster("127.0.0.1", cluster[0].port), "iop")
+
+        return make
+
+
+async def test_a_cluster_spreads_scopes_and_serves_them_all(cluster):
+    """Scopes with braces and unicode too; a client for single servers is told what it needs."""
+    scopes = [*(f"app{n}@platform" for n in range(20)), "{a}b", "}{", "店铺", ""]
+    client = redis.asyncio.RedisCluster("127.0.0.1", cluster[0].port)
+    async with client, RedisStore(client) as store:
+        for scope in scopes:
+            written = await store.put(record(scope=scope, due_at=PAST))
+            claimed = await store.claim(scope, due_by=PAST, limit=9, holder="a", seconds=60)
+            assert claimed == [written]
+        for scope in scopes:
+            assert [one.scope async for one in store.records(scope)] == [scope]
+    assert all(server.client().dbsize() > 0 for server in cluster)
+    alone = RedisStore(cluster[0].url)
+    said = [await failure(alone.get(scope, "1")) for scope in scopes]
+    assert any("give the store a redis.asyncio.RedisCluster" in one for one in said)
+    await alone.aclose()
+
+
+async def failure(attempt):
+    try:
+        await attempt
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def test_it_has_the_shape_of_a_store():
+    """As a type checker sees it, and at run time."""
+    store: TokenStore = RedisStore(REDIS)
+    assert isinstance(store, TokenStore)
