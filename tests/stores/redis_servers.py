@@ -40,12 +40,12 @@ class OwnServer:
             "--dir", str(directory), "--save", "", *options,
         ]  # fmt: skip
         self._process = None
-        self.start()
 
     def start(self):
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 30
         while not self._answers():
+            assert self._process.poll() is None, "the server does not like its options"
             assert time.monotonic() < until, "the server does not come up"
             time.sleep(0.02)
 
@@ -82,6 +82,7 @@ class OwnServer:
 def own_server(directory, *options):
     server = OwnServer(directory, *options)
     try:
+        server.start()
         yield server
     finally:
         server.kill()

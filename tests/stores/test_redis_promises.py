@@ -1,6 +1,7 @@
 """A Redis server and a Redis Cluster keep the promises of every store."""
 
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 import redis.asyncio
@@ -46,7 +47,7 @@ class TestRedisStoreAtLength(TestRedisStore):
 class WithClient(OnAsyncio):
     """The client is the user's, who closes it."""
 
-    options: dict
+    options: ClassVar[dict]
 
     @pytest.fixture
     def make_store(self, prefix):
@@ -66,12 +67,12 @@ class OnItsClient(RedisStore):
 class TestOnAClientThatDecodes(WithClient):
     """Bodies are bytes, whatever the client makes of other answers."""
 
-    options = {"decode_responses": True, "protocol": 3}
+    options: ClassVar = {"decode_responses": True, "protocol": 3}
     many = 200
 
 
 class TestOnAClientOfTheOldProtocol(WithClient):
-    options = {"protocol": 2, "encoding": "latin-1"}
+    options: ClassVar = {"protocol": 2, "encoding": "latin-1"}
     many = 200
 
 

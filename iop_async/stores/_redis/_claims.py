@@ -32,11 +32,12 @@ class Claim:
     async def take(self, limit: int) -> list[Record]:
         """The records that were leased, those that die first first."""
         records: list[Record] = []
+        began = b""
         try:
             while len(records) < limit:
-                args = (self.due_by, limit - len(records), self.holder, self.span, BATCH)
+                args = (self.due_by, limit - len(records), self.holder, self.span, BATCH, began)
                 # not again: what the lost answer named would stay leased by nobody
-                may_be_more, ends, *rows = await self._run(_scripts.CLAIM, *args)
+                may_be_more, began, ends, *rows = await self._run(_scripts.CLAIM, *args)
                 if rows:
                     self.taken.append((ends, rows[::3]))
                 records += self._records(rows)

@@ -1,11 +1,14 @@
--- ARGV: due_by, limit, holder, microseconds, and how many records to look at in one go. Returns
--- whether there may be more, when the leases end, then id, facts and body of each record.
+-- ARGV: due_by, limit, holder, microseconds, how many records to look at in one go, and when the
+-- claim began, where this is not its first step: a lease that it gave must not seem to have ended.
+-- Returns whether there may be more, when the claim began, when the leases end, then id, facts and
+-- body of each record.
 local due_by, limit, holder = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local span, batch = tonumber(ARGV[4]), tonumber(ARGV[5])
 local moment = now()
+local began = ARGV[6] == '' and exact(moment) or ARGV[6]
 local ends = moment + span
 
-local ended = call('ZRANGEBYSCORE', LEASED, '-inf', exact(moment), 'LIMIT', 0, batch)
+local ended = call('ZRANGEBYSCORE', LEASED, '-inf', began, 'LIMIT', 0, batch)
 for _, id in ipairs(ended) do
   give_back(id)
 end
@@ -19,10 +22,10 @@ for _, id in ipairs(due) do
 end
 
 if #ended == batch or #due == batch then
-  return {1, exact(ends)} -- who dies first is known only when all that are due are ready
+  return {1, began, exact(ends)} -- who dies first is known only when all that are due are ready
 end
 
-local found = {0, exact(ends)}
+local found = {0, began, exact(ends)}
 local wanted = math.min(limit, batch)
 local first = call('ZRANGE', READY, 0, wanted - 1)
 for _, id in ipairs(first) do
