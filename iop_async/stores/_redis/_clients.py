@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -33,8 +33,8 @@ def client_at(url: str, timeout: float) -> Redis:
             url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
+            **({} if begin == "unix" else {"socket_keepalive": True}),
         )
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # which would fail with the first command
@@ -69,11 +69,13 @@ def name_of(client: Client) -> str:
     """Where the client connects to, without user, password and options."""
     if isinstance(client, RedisCluster):
         return "Redis Cluster"
-    facts = client.connection_pool.connection_kwargs
+    pool = client.connection_pool
+    facts = pool.connection_kwargs
     database = facts.get("db") or 0
     if "path" in facts:
         return f"unix://{facts['path']}?db={database}"
-    return f"redis://{facts.get('host', 'localhost')}:{facts.get('port', 6379)}/{database}"
+    scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
+    return f"{scheme}://{facts.get('host', 'localhost')}:{facts.get('port', 6379)}/{database}"
 
 
 def most_connections(client: Client, enough: int) -> int:

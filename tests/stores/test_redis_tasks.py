@@ -1,0 +1,241 @@
+"""Tasks, event loops and clients around a Redis store."""
+
+import asyncio
+import copy
+import pickle
+import random
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+import redis
+import redis.asyncio
+import trio
+from attrs import evolve
+from redis.cluster import LoadBalancingStrategy
+from redis_servers import own_prefix, own_server
+from services import REDIS
+from store_hands import SCOPE, is_whole, record, whole
+
+from iop_async import StoreError
+from iop_async.stores._redis import RedisStore
+
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def prefix():
+    with own_prefix() as mine:
+        yield mine
+
+
+async def write_and_tell(store, seller, acknowledged):
+    kept = await store.put(whole(seller, 1))
+    acknowledged[seller] = kept
+    for generation in range(2, 6):
+        change = whole(seller, generation)
+        kept = await store.put(evolve(change, revision=kept.revision))
+        acknowledged[seller] = kept
+
+
+@pytest.mark.parametrize("whose", ["the store's client", "the user's client"])
+async def test_a_storm_of_cancelled_tasks_loses_nothing(prefix, whose):
+    """And no answer reaches another task than the one it is for."""
+    chance = random.Random(1)
+    acknowledged = {}
+    client = redis.asyncio.Redis.from_url(REDIS, max_connections=3)
+    async with client, RedisStore(REDIS if "store" in whose else client, prefix=prefix) as store:
+        tasks = [
+            asyncio.create_task(write_and_tell(store, f"{n}", acknowledged)) for n in range(200)
+        ]
+        while not all(task.done() for task in tasks):
+            for task in chance.sample(tasks, 8):
+                task.cancel()
+            await asyncio.sleep(chance.choice((0, 0, 0.001, 0.005)))
+        assert any(task.cancelled() for task in tasks)
+        assert not [task for task in tasks if not task.cancelled() and task.exception()]
+        found = {one.seller: one async for one in store.records(SCOPE)}
+        assert all(map(is_whole, found.values()))
+        for seller, one in acknowledged.items():
+            assert found[seller].revision >= one.revision
+
+
+async def test_a_write_whose_caller_is_cancelled_is_made_all_the_same(prefix):
+    """The pair it holds would be lost otherwise; closing waits for it."""
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await store.put(record())
+        assert scope.cancelled_caught
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        assert await store.get(SCOPE, "1001") is not None
+
+
+async def test_a_cancelled_claim_leases_nothing(prefix):
+    """Nobody would know of the lease, and the seller would wait for its end."""
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        kept = await store.put(record(due_at=PAST))
+        for n in range(20):
+            with anyio.move_on_after(0.0001 * n) as scope:
+                await store.claim(SCOPE, due_by=PAST, limit=9, holder=f"{n}", seconds=600)
+            if not scope.cancelled_caught:
+                await store.lease(SCOPE, "1001", holder=f"{n}", seconds=0)
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        found = await store.claim(SCOPE, due_by=PAST, limit=9, holder="b", seconds=600)
+        assert found == [kept]
+
+
+async def test_taking_a_claim_back_leaves_later_leases(prefix):
+    """The record may have been leased by somebody else, or anew, in the meantime."""
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        await store.put(record(due_at=PAST))
+        held, go_on = asyncio.Event(), asyncio.Event()
+        exchange = store._server.exchange
+
+        async def hold(one):
+            answer = await exchange(one)
+            if one.script.name == "claim":
+                held.set()
+                await go_on.wait()
+            return answer
+
+        store._server.exchange = hold
+        claiming = asyncio.create_task(
+            store.claim(SCOPE, due_by=PAST, limit=9, holder="a", seconds=600)
+        )
+        await held.wait()
+        await store.lease(SCOPE, "1001", holder="a", seconds=500)
+        claiming.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        assert await store.lease(SCOPE, "1001", holder="b", seconds=1) is None
+
+
+async def test_closing_finishes_what_was_asked_for(prefix):
+    """Whoever comes later is told; a client of the user's stays open."""
+    async with redis.asyncio.Redis.from_url(REDIS) as client:
+        store = RedisStore(client, prefix=prefix)
+        async with anyio.create_task_group() as tasks:
+            for n in range(50):
+                tasks.start_soon(store.put, record(f"{n}"))
+            await asyncio.sleep(0)
+            tasks.start_soon(store.aclose)
+            tasks.start_soon(store.aclose)
+        for attempt in (store.put(record()), store.get(SCOPE, "1"), store.next_due(SCOPE)):
+            with pytest.raises(StoreError, match="this store is closed; make a new one"):
+                await attempt
+        assert await client.ping()
+        async with RedisStore(REDIS, prefix=prefix) as again:
+            assert len([one async for one in again.records(SCOPE)]) == 50
+
+
+async def test_a_store_is_entered_once(prefix):
+    """Its owner closes it once."""
+    async with RedisStore(REDIS, prefix=prefix) as store:
+        with pytest.raises(RuntimeError, match="entered before"):
+            await store.__aenter__()
+
+
+def test_trio_is_told_that_it_cannot(prefix):
+    """Before anything is sent, and with another way out."""
+    store = RedisStore(REDIS, prefix=prefix)
+    with pytest.raises(StoreError, match="needs asyncio") as caught:
+        trio.run(store.put, record())
+    assert not caught.value.retryable
+    trio.run(store.aclose)
+
+
+def test_a_store_belongs_to_one_event_loop(prefix):
+    """Its connections do; the second one is told, instead of waiting for ever."""
+    store = RedisStore(REDIS, prefix=prefix)
+
+    async def use_first():
+        await store.put(record())
+        with pytest.raises(StoreError, match="belongs to the event loop"):
+            await asyncio.to_thread(asyncio.run, store.get(SCOPE, "1001"))
+        await store.aclose()
+
+    asyncio.run(use_first())
+
+
+async def test_a_server_is_not_asked_by_more_connections_than_the_client_allows(tmp_path):
+    """A thousand tasks are no thousand sockets."""
+    with own_server(tmp_path) as server:
+        async with RedisStore(server.url) as store, anyio.create_task_group() as tasks:
+            for n in range(1_000):
+                tasks.start_soon(store.put, record(f"{n}"))
+        with server.client() as client:
+            assert client.info("stats")["total_connections_received"] < 40
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://app:se%cret@h:99999/0", "redis://app:secret@h:port/0", "redis://:secret@[::1/0",
+        "redis://app:secret@h/0?no_such_option=1", "redis://app:secret@h/0?db=secret",
+        "http://app:secret@h/", "secret@h", "",
+    ],
+)  # fmt: skip
+def test_a_url_that_cannot_be_used_is_refused_unseen(url):
+    """At once, and without repeating what may be a password."""
+    with pytest.raises(ValueError, match=r"Redis") as caught:
+        RedisStore(url)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("value", [redis.Redis(), None, 7, b"redis://h"], ids=repr)
+def test_what_is_no_asyncio_client_is_refused(value):
+    """With the name of what is wanted."""
+    with pytest.raises(TypeError, match="takes a URL, a redis.asyncio.Redis"):
+        RedisStore(value)
+
+
+def test_a_client_that_reads_from_replicas_is_refused():
+    """What it reads may be spent already."""
+    strategy = LoadBalancingStrategy.ROUND_ROBIN
+    client = redis.asyncio.RedisCluster("127.0.0.1", 1, load_balancing_strategy=strategy)
+    with pytest.raises(ValueError, match="reads from replicas"):
+        RedisStore(client)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_makes_no_sense_is_refused(timeout):
+    """It would never end, or never begin."""
+    with pytest.raises(ValueError, match="positive number of seconds"):
+        RedisStore(REDIS, timeout=timeout)
+
+
+def test_constructing_opens_nothing():
+    """Neither a socket nor an event loop is needed."""
+    assert "10.255.255.1:1/3" in repr(RedisStore("redis://u:p@10.255.255.1:1/3"))
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_store_shows_and_gives_away_no_password(duplicate):
+    """Neither its own nor that of a client that was given to it."""
+    for redis_ in (
+        "rediss://app:canary@h:7/0?client_name=canary",
+        "unix:///run/redis.sock?password=canary",
+        redis.asyncio.Redis(host="h", username="app", password="canary"),
+        redis.asyncio.RedisCluster("h", 7, password="canary"),
+    ):
+        store = RedisStore(redis_)
+        assert "canary" not in f"{store!r}{[store]}"
+        with pytest.raises(TypeError, match="holds secrets"):
+            duplicate(store)
+
+
+async def test_bad_input_is_refused_before_anything_is_sent():
+    """Nobody listens there, and nobody finds out."""
+    store = RedisStore("redis://127.0.0.1:1/0")
+    for attempt in (
+        store.put(record("a\0b")),
+        store.put(evolve(record(), due_at=datetime(2026, 1, 1))),  # noqa: DTZ001
+        store.claim(SCOPE, due_by=PAST, limit=1, holder="a", seconds=0),
+        store.lease(SCOPE, "1001", holder="a", seconds=-1),
+    ):
+        with pytest.raises(ValueError, match=r".+"):
+            await attempt
