@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from services import REDIS, require
 
 
@@ -60,7 +62,8 @@ class OwnServer:
 
     def client(self, **options):
         """A client that waits, to look behind the back of a store."""
-        return redis.Redis(port=self.port, socket_timeout=5, **options)
+        retry = Retry(NoBackoff(), 0)
+        return redis.Redis(port=self.port, socket_timeout=5, retry=retry, **options)
 
     def pause(self):
         self._process.send_signal(signal.SIGSTOP)
