@@ -62,7 +62,7 @@ async def test_a_claim_costs_the_same_among_a_few_and_among_many(tmp_path):
         assert sum(few.values()) < 150
 
 
-@pytest.mark.parametrize("batch", [500, 3, 1])
+@pytest.mark.parametrize("batch", [250, 3, 1])
 async def test_a_claim_in_small_steps_is_the_same(store, monkeypatch, batch):
     """Earliest death first, whatever the server looks at in one step."""
     monkeypatch.setattr(_claims, "BATCH", batch)

@@ -136,7 +136,6 @@ def store_error(exc: Exception, name: str) -> StoreError:
     rule = _rule_for(exc)
     error = StoreError(f"{name}: {rule.words} ({_reason(exc)})")
     error.retryable = rule.is_passing
-    error.may_have_been_applied = rule.is_lost
     return error
 
 
