@@ -93,6 +93,12 @@ _CODES: Final[Mapping[str, _Rule]] = {
     ),
 }
 
+# where neither code nor class tells
+_TEXTS: Final[Mapping[str, _Rule]] = {
+    "max number of clients": _BUSY_CLIENT,
+    "unauthenticated": _CREDENTIALS,  # a command of so many parts is not even read to its end
+}
+
 # most specific first
 _CLASSES: Final = (
     (exceptions.OutOfMemoryError, _CODES["OOM"]),
@@ -140,16 +146,18 @@ def store_error(exc: Exception, name: str) -> StoreError:
 
 
 def _rule_for(exc: Exception) -> _Rule:
-    if "max number of clients" in str(exc):
-        return _BUSY_CLIENT
+    text = str(exc)
+    for part, rule in _TEXTS.items():
+        if part in text:
+            return rule
     for kind, rule in _CLASSES:
         if isinstance(exc, kind):
             return rule
     # the error of a command in a script stands within another one on servers before Redis 7
-    for code in _CODE.findall(str(exc)):
+    for code in _CODE.findall(text):
         if code in _CODES:
             return _CODES[code]
-    return _SCRIPT if "user_script" in str(exc) else _UNKNOWN
+    return _SCRIPT if "user_script" in text else _UNKNOWN
 
 
 def _reason(exc: Exception) -> str:
