@@ -62,7 +62,7 @@ class RedisStore(NotPickled):
             your own client, which is not closed and keeps its settings: one that repeats commands
             by itself may lease records that nobody then knows of until the lease ends.
         prefix: what the keys begin with.
-        timeout: seconds for one exchange with the server, before ``StoreError``.
+        timeout: seconds for one exchange with the server, before it is repeated or ``StoreError``.
 
     Raises:
         ValueError: the URL, the prefix or the timeout cannot be used.
