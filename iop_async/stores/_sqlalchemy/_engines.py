@@ -1,0 +1,117 @@
+"""Engines: those of users, and those that a store makes from a URL."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+from attrs import frozen
+from sqlalchemy import URL, StaticPool, event, make_url
+from sqlalchemy import exc as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ._databases import Database, database_of, known
+
+_SAME: Final = {"postgres": "postgresql"}
+_OLDEST: Final = 1_800
+"""Seconds after which a connection is replaced: proxies and servers drop those that are idle."""
+
+_PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # a commit is on the disk before anybody hears of it
+    "secure_delete = ON",  # spent refresh tokens do not stay in free pages
+    "busy_timeout = 10000",
+)
+
+
+@frozen
+class Engine:
+    """An engine and what is known of it.
+
+    Attributes:
+        reading: for what takes one statement, right in any isolation.
+        writing: the same pool, in the isolation that writing takes.
+        where: what it is connected to, without user, password and options.
+        is_own: the store made it, and disposes of it.
+    """
+
+    reading: AsyncEngine
+    writing: AsyncEngine
+    database: Database
+    where: str
+    is_own: bool
+
+    @property
+    def serves_one(self) -> bool:
+        """Whether tasks must take turns, because they would share a transaction."""
+        return self.database.has_one_writer or isinstance(self.reading.pool, StaticPool)
+
+
+def open_engine(engine: object) -> Engine:
+    """The engine at a URL, or the user's own. Nothing is connected yet.
+
+    Raises:
+        ImportError: the driver is not installed.
+        TypeError: it is neither.
+        ValueError: no URL that SQLAlchemy knows, or a database that this store does not know.
+    """
+    if isinstance(engine, str):
+        url = _complete(engine)
+        made = _make(url)
+        return Engine(made, made, database_of(made.dialect), _where(url), is_own=True)
+    if isinstance(engine, AsyncEngine):
+        database = database_of(engine.dialect)
+        writing = engine.execution_options(isolation_level=database.isolation)
+        return Engine(engine, writing, database, _where(engine.url), is_own=False)
+    msg = f"SQLAlchemyStore takes a URL or an AsyncEngine, not {type(engine).__name__}"
+    raise TypeError(msg)
+
+
+def _complete(text: str) -> URL:
+    url: URL | None = None
+    with suppress(sa.ArgumentError, ValueError):  # whose words quote what may be a password
+        url = make_url(text)
+    if url is None:
+        msg = "this is no URL of a database: write for example postgresql://user@host/database"
+        raise ValueError(msg)
+    scheme = _SAME.get(url.drivername, url.drivername)
+    database = known(scheme.partition("+")[0])
+    return url.set(drivername=scheme if "+" in scheme else database.driver)
+
+
+def _make(url: URL) -> AsyncEngine:
+    database = known(url.get_backend_name())
+    options: dict[str, Any] = {"hide_parameters": True}
+    if not database.has_one_writer:
+        options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST}
+    problem: Exception
+    try:
+        engine = create_async_engine(url, **options)
+    except ImportError as exc:
+        driver = exc.name or url.get_driver_name()
+        problem = ImportError(
+            f"{database.name} by {url.drivername}:// needs {driver}: pip install {driver}",
+            name=driver,
+        )
+    except (sa.ArgumentError, sa.InvalidRequestError):
+        problem = ValueError(
+            f"{url.drivername}:// is no asynchronous driver; write {database.driver}://"
+        )
+    else:
+        if database.has_one_writer:
+            event.listen(engine.sync_engine, "connect", _prepare)
+        return engine
+    raise problem
+
+
+def _prepare(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _where(url: URL) -> str:
+    host = url.host or ""
+    port = f":{url.port}" if url.port else ""
+    return f"{url.drivername}://{host}{port}/{url.database or ''}"

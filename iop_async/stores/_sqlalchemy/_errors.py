@@ -1,0 +1,165 @@
+"""Errors of drivers and of SQLAlchemy become ours here, and nowhere else.
+
+Their words are never repeated, nor are they kept as causes: they quote statements, parameters and
+rows, which hold tokens.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from attrs import frozen
+from sqlalchemy import exc as sa
+
+from ..._exceptions import StoreError
+
+
+class Remedy(Enum):
+    """What may help against a failure.
+
+    The values are how often the same is tried again.
+    """
+
+    NONE = 0
+    FRESH_CONNECTION = 3
+    ANOTHER_TURN = 30
+    WAITED_LONG = 1
+
+
+@frozen
+class Failure:
+    """What went wrong, in words and without secrets."""
+
+    words: str
+    remedy: Remedy = Remedy.NONE
+    is_passing: bool = True
+
+    def error(self, where: str, code: str) -> StoreError:
+        """What to raise."""
+        error = StoreError(f"{where}: {self.words} ({code})")
+        error.retryable = self.is_passing
+        return error
+
+
+_DEADLOCK: Final = Failure(
+    "other transactions were in the way again and again, so nothing was changed; try again later",
+    Remedy.ANOTHER_TURN,
+)
+_MEANWHILE: Final = Failure(
+    "others made the same at the same time again and again; try again later", Remedy.ANOTHER_TURN
+)
+_LOCKED: Final = Failure(
+    "a lock was not to be had in time, so nothing was changed. Look for a transaction that hangs",
+    Remedy.WAITED_LONG,
+)
+_LOST: Final = Failure(
+    "the connection broke, or none could be made, and trying again did not help. Look whether the "
+    "database runs and can be reached",
+    Remedy.FRESH_CONNECTION,
+)
+_LOGIN: Final = Failure(
+    "the database refuses this user or password; correct the URL, or grant the user access",
+    is_passing=False,
+)
+_NO_DATABASE: Final = Failure(
+    "there is no such database on the server; create it, or correct the URL", is_passing=False
+)
+_NO_TABLES: Final = Failure(
+    "the tables are missing: await create_tables() once, or run the statements that "
+    "SQLAlchemyStore.ddl() returns",
+    is_passing=False,
+)
+_OTHER_TABLES: Final = Failure(
+    "the tables are not those of this release: compare them with the statements that "
+    "SQLAlchemyStore.ddl() returns",
+    is_passing=False,
+)
+_FORBIDDEN: Final = Failure(
+    "the user may not do that: grant it SELECT, INSERT, UPDATE and DELETE on the tables, and "
+    "CREATE for create_tables()",
+    is_passing=False,
+)
+_FULL: Final = Failure("the database has no room left, so nothing was changed; make room")
+_READ_ONLY: Final = Failure(
+    "the database is read-only, so nothing was changed: a replica, or one that is being moved; "
+    "connect to the primary",
+    Remedy.FRESH_CONNECTION,
+)
+_CROWDED: Final = Failure("the server takes no more connections; make pools smaller, or it larger")
+_STOPPED: Final = Failure("the statement took longer than the database allows, or was stopped")
+_TOO_LARGE: Final = Failure("the record is too large; it was not written", is_passing=False)
+_POOL: Final = Failure(
+    "no connection of the pool became free in time; make the pool larger, or look for what keeps "
+    "its connections"
+)
+_FOREIGN_LOOP: Final = Failure(
+    "the engine, or one of its connections, belongs to another event loop; dispose of the engine "
+    "before another event loop uses it",
+    is_passing=False,
+)
+_UNKNOWN: Final = Failure("the database failed, and the transaction was undone")
+
+_FAILURES: Final[Mapping[Failure, str]] = {
+    _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED 0A000",
+    _MEANWHILE: "42P07 42710 23505 1050 1061 1062",
+    _LOCKED: "55P03 1205",
+    _LOST: "57P01 57P02 57P03 57P05 1053 1079 1152 1927 2002 2003 2006 2013 2014 2055 4031",
+    _LOGIN: "28000 28P01 1044 1045 1130 1698 3118",
+    _NO_DATABASE: "3D000 1049",
+    _NO_TABLES: "42P01 3F000 1146",
+    _OTHER_TABLES: "42703 42804 1054 1364",
+    _FORBIDDEN: "42501 1142 1143 1227 1370",
+    _FULL: "53100 1021 1114 SQLITE_FULL",
+    _READ_ONLY: "25006 1290 1792 1836 SQLITE_READONLY",
+    _CROWDED: "53300 1040 1203 1226",
+    _STOPPED: "57014 1317 1969 3024",
+    _TOO_LARGE: "54000 1153 1301 SQLITE_TOOBIG",
+}
+_BY_CODE: Final = {code: failure for failure, codes in _FAILURES.items() for code in codes.split()}
+
+
+# where a driver has no code of its own for it
+_BY_WORDS: Final = {
+    "already exists": _MEANWHILE,
+    "no such table": _NO_TABLES,
+    "no such column": _OTHER_TABLES,
+    "has no column": _OTHER_TABLES,
+    "different loop": _FOREIGN_LOOP,
+    "Event loop is closed": _FOREIGN_LOOP,
+    "connection was closed": _LOST,
+    "connection is closed": _LOST,
+    "Lost connection": _LOST,
+}
+
+
+def look_at(exc: Exception) -> tuple[Failure, str]:
+    """What went wrong, and the database's code for it."""
+    if isinstance(exc, sa.TimeoutError):
+        return _POOL, "pool timeout"
+    orig = exc.orig if isinstance(exc, sa.DBAPIError) and exc.orig is not None else exc
+    code = _code_of(orig)
+    failure = _BY_CODE.get(code)
+    if failure is None:
+        text = str(orig)
+        failure = next((found for words, found in _BY_WORDS.items() if words in text), None)
+    if failure is None:
+        is_broken = isinstance(exc, sa.DBAPIError) and exc.connection_invalidated
+        is_lost = is_broken or code.startswith("08") or isinstance(orig, OSError)
+        failure = _LOST if is_lost else _UNKNOWN
+    return failure, code
+
+
+def _code_of(exc: BaseException) -> str:
+    """The database's own code, or else the kind of the error."""
+    state = getattr(exc, "sqlstate", None)
+    if isinstance(state, str):
+        return state
+    if isinstance(exc, sqlite3.Error):
+        name: str = getattr(exc, "sqlite_errorname", type(exc).__name__)
+        return "_".join(name.split("_")[:2])  # without the details of an extended code
+    if exc.args and isinstance(exc.args[0], int):
+        return str(exc.args[0])
+    return type(exc).__name__

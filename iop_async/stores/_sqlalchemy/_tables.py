@@ -1,0 +1,153 @@
+"""The tables, and the statements that make them.
+
+Within a version, columns may be added that have a default: statements name their columns, so that
+two releases work on one database side by side. Whatever an older release could not live with is a
+new version, which it refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from attrs import frozen
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from ._databases import known
+from ._types import PLAIN, Types
+
+VERSION: Final = 1
+
+_PREFIX: Final = re.compile(r"([a-z][a-z0-9_]{0,29})?", re.ASCII)
+
+_OPTIONS: Final = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
+_ID: Final = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+@frozen
+class Tables:
+    """The tables of one store.
+
+    Attributes:
+        records: the records. Times are microseconds since 1970; ``sellers`` repeats, as JSON and
+            in order, the rows of the table ``sellers`` that point here.
+        sellers: which record each seller finds.
+        floors: the highest revision of any record of a scope that is gone. A new one begins above
+            it, so that nobody who still holds the old one can overwrite the new. Its row is also
+            what writers lock that change who finds what.
+        layout: the version of the tables.
+        by_due: the index of records by when they fall due.
+        by_death: the one by when they die.
+    """
+
+    metadata: MetaData
+    records: Table
+    sellers: Table
+    floors: Table
+    layout: Table
+    by_due: str
+    by_death: str
+
+
+def make_tables(prefix: str, types: Types = PLAIN) -> Tables:
+    """The tables whose names begin with ``prefix``.
+
+    Raises:
+        ValueError: ``prefix`` is not made of small letters, digits and underscores, or too long.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        msg = (
+            f"{prefix!r} cannot begin the names of tables: it takes a small letter first, then "
+            "small letters, digits and underscores, 30 in all"
+        )
+        raise ValueError(msg)
+    metadata = MetaData()
+    records = _records(metadata, prefix, types)
+    return Tables(
+        metadata,
+        records,
+        Table(
+            f"{prefix}sellers",
+            metadata,
+            Column("seller_key", types.digest, primary_key=True),
+            _number("record_id"),
+            **_OPTIONS,
+        ),
+        Table(
+            f"{prefix}floors",
+            metadata,
+            Column("scope_key", types.digest, primary_key=True),
+            _number("revision"),
+            **_OPTIONS,
+        ),
+        Table(
+            f"{prefix}layout",
+            metadata,
+            Column("version", Integer, primary_key=True, autoincrement=False),
+            **_OPTIONS,
+        ),
+        f"{prefix}records_by_due",
+        f"{prefix}records_by_death",
+    )
+
+
+def _records(metadata: MetaData, prefix: str, types: Types) -> Table:
+    # Names are kept as the bytes of UTF-8 and found by their digests: no collation folds or pads
+    # them, no character set loses any, and no index is too narrow for the longest.
+    name = f"{prefix}records"
+    return Table(
+        name,
+        metadata,
+        Column("id", _ID, primary_key=True),
+        Column("scope_key", types.digest, nullable=False),
+        Column("seller_key", types.digest, nullable=False),
+        Column("scope", types.text, nullable=False),
+        Column("seller", types.text, nullable=False),
+        Column("sellers", types.text, nullable=False),
+        _number("due_at"),
+        _number("dies_at"),
+        _number("generation"),
+        _number("revision"),
+        Column("lease_holder", types.text),
+        _number("lease_until"),
+        Column("body", types.text, nullable=False),
+        Index(f"{name}_by_seller", "seller_key", unique=True),
+        Index(f"{name}_of_scope", "scope_key", "id"),
+        Index(f"{name}_by_due", "scope_key", "due_at", "lease_until", "dies_at", "id"),
+        Index(f"{name}_by_death", "scope_key", "dies_at", "due_at", "lease_until", "id"),
+        **_OPTIONS,
+    )
+
+
+def _dialect(name: str) -> Dialect:
+    modules = {"postgresql": postgresql, "sqlite": sqlite}
+    return modules.get(name, mysql).dialect()  # type: ignore[no-any-return]
+
+
+def ddl(name: str, prefix: str) -> str:
+    """The statements that make the tables, for a database by the name of its dialect."""
+    known(name)
+    dialect = _dialect(name)
+    tables = make_tables(prefix)
+    statements: list[str] = []
+    for table in tables.metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+    statements.append(f"INSERT INTO {tables.layout.name} (version) VALUES ({VERSION})")  # noqa: S608
+    lines = (line.rstrip() for text in statements for line in f"{text.strip()};".splitlines())
+    return "\n".join(lines) + "\n"
