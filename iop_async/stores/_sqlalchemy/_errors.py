@@ -154,12 +154,10 @@ def look_at(exc: Exception) -> tuple[Failure, str]:
 
 def _code_of(exc: BaseException) -> str:
     """The database's own code, or else the kind of the error."""
-    state = getattr(exc, "sqlstate", None)
-    if isinstance(state, str):
-        return state
+    if exc.args and isinstance(exc.args[0], int):
+        return str(exc.args[0])  # MySQL's own numbers tell more than its SQLSTATEs
     if isinstance(exc, sqlite3.Error):
         name: str = getattr(exc, "sqlite_errorname", type(exc).__name__)
         return "_".join(name.split("_")[:2])  # without the details of an extended code
-    if exc.args and isinstance(exc.args[0], int):
-        return str(exc.args[0])
-    return type(exc).__name__
+    state = getattr(exc, "sqlstate", None)
+    return state if isinstance(state, str) else type(exc).__name__

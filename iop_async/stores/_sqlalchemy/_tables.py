@@ -21,7 +21,7 @@ from sqlalchemy import (
     Table,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, SchemaItem
 
 from ._databases import known
 from ._types import PLAIN, Types
@@ -30,7 +30,6 @@ VERSION: Final = 1
 
 _PREFIX: Final = re.compile(r"([a-z][a-z0-9_]{0,29})?", re.ASCII)
 
-_OPTIONS: Final = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -76,40 +75,36 @@ def make_tables(prefix: str, types: Types = PLAIN) -> Tables:
         )
         raise ValueError(msg)
     metadata = MetaData()
-    records = _records(metadata, prefix, types)
+    digest = types.digest
     return Tables(
         metadata,
-        records,
-        Table(
+        _records(f"{prefix}records", metadata, types),
+        _table(
             f"{prefix}sellers",
             metadata,
-            Column("seller_key", types.digest, primary_key=True),
+            Column("seller_key", digest, primary_key=True),
             _number("record_id"),
-            **_OPTIONS,
         ),
-        Table(
+        _table(
             f"{prefix}floors",
             metadata,
-            Column("scope_key", types.digest, primary_key=True),
+            Column("scope_key", digest, primary_key=True),
             _number("revision"),
-            **_OPTIONS,
         ),
-        Table(
+        _table(
             f"{prefix}layout",
             metadata,
             Column("version", Integer, primary_key=True, autoincrement=False),
-            **_OPTIONS,
         ),
         f"{prefix}records_by_due",
         f"{prefix}records_by_death",
     )
 
 
-def _records(metadata: MetaData, prefix: str, types: Types) -> Table:
+def _records(name: str, metadata: MetaData, types: Types) -> Table:
     # Names are kept as the bytes of UTF-8 and found by their digests: no collation folds or pads
     # them, no character set loses any, and no index is too narrow for the longest.
-    name = f"{prefix}records"
-    return Table(
+    return _table(
         name,
         metadata,
         Column("id", _ID, primary_key=True),
@@ -129,8 +124,12 @@ def _records(metadata: MetaData, prefix: str, types: Types) -> Table:
         Index(f"{name}_of_scope", "scope_key", "id"),
         Index(f"{name}_by_due", "scope_key", "due_at", "lease_until", "dies_at", "id"),
         Index(f"{name}_by_death", "scope_key", "dies_at", "due_at", "lease_until", "id"),
-        **_OPTIONS,
     )
+
+
+def _table(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
+    # the other engines of MySQL have no transactions
+    return Table(name, metadata, *items, mysql_engine="InnoDB", mariadb_engine="InnoDB")
 
 
 def _dialect(name: str) -> Dialect:

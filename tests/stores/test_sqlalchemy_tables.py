@@ -1,0 +1,206 @@
+"""The tables: made once, by whom one likes, and never those of another release."""
+
+import asyncio
+import re
+
+import pytest
+from sql_hands import Place, bare, place, tables  # noqa: F401
+from sqlalchemy import MetaData, inspect, text
+from store_hands import SCOPE, record
+
+from iop_async import StoreError
+from iop_async.stores._sqlalchemy import SQLAlchemyStore
+
+
+async def layout(place):  # noqa: F811
+    """Tables, columns, keys and indexes, as the database describes them."""
+
+    def describe(connection):
+        look = inspect(connection)
+        found = {}
+        for name in sorted(look.get_table_names()):
+            if name.startswith(place.prefix):
+                found[name.removeprefix(place.prefix)] = (
+                    [(c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns(name)],
+                    look.get_pk_constraint(name)["constrained_columns"],
+                    sorted(
+                        (i["name"].removeprefix(place.prefix), i["column_names"], bool(i["unique"]))
+                        for i in look.get_indexes(name)
+                    ),
+                )
+        return found
+
+    async with place.engine() as engine, engine.connect() as db:
+        return await db.run_sync(describe)
+
+
+async def works(store):
+    written = await store.put(record())
+    assert await store.get(SCOPE, "1001") == written
+
+
+async def test_missing_tables_are_a_store_error_that_says_what_to_do(bare):  # noqa: F811
+    """By whichever method comes first; and nothing is made in secret."""
+    store = bare.store()
+    for attempt in (store.get(SCOPE, "1"), store.put(record()), store.__aenter__()):
+        with pytest.raises(StoreError, match=r"create_tables\(\) once, or run .*ddl") as caught:
+            await attempt
+        assert not caught.value.retryable
+    assert await layout(bare) == {}
+
+
+async def test_tables_are_made_once(bare):  # noqa: F811
+    """Making them again changes nothing in them."""
+    async with bare.engine() as engine:
+        store = bare.store(engine)
+        await store.create_tables()
+        before = await layout(bare)
+        await works(store)
+        await store.create_tables()
+        assert await layout(bare) == before
+        assert await store.get(SCOPE, "1001") is not None
+        assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
+
+
+async def test_many_hosts_make_them_at_once(bare):  # noqa: F811
+    """None of them fails, and all of them can go on."""
+    hosts = [bare.store() for _ in range(8)]
+    await asyncio.gather(*(host.create_tables() for host in hosts))
+    for n, host in enumerate(hosts):
+        await host.put(record(f"{n}"))
+        await host.aclose()
+    assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
+
+
+async def test_what_is_missing_is_made(bare):  # noqa: F811
+    """MySQL has no transaction around that, so a host may have died in between."""
+    await bare.create()
+    whole = await layout(bare)
+    on = " ON {t}records" if bare.name == "mariadb" else ""
+    await bare.execute("DROP INDEX {t}records_by_death" + on, "DROP TABLE {t}floors")
+    assert await layout(bare) != whole
+    await bare.create()
+    assert await layout(bare) == whole
+
+
+async def test_the_printed_statements_make_the_same_tables(bare):  # noqa: F811
+    """For users whose migrations are written by hand."""
+    await bare.create()
+    expected = await layout(bare)
+    await bare.drop()
+    printed = SQLAlchemyStore.ddl(bare.name, table_prefix=bare.prefix)
+    await bare.execute(*printed.split(";\n")[:-1])
+    assert await layout(bare) == expected
+    store = bare.store()
+    await works(store)
+    await store.aclose()
+
+
+async def test_migrations_can_be_generated(bare):  # noqa: F811
+    """From the metadata; the version is written by whoever comes first."""
+    store = bare.store()
+    async with bare.engine() as engine, engine.begin() as db:
+        await db.run_sync(store.metadata.create_all)
+    made = await layout(bare)
+    await works(store)
+    assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
+    await store.aclose()
+    await bare.drop()
+    await bare.create()
+    assert await layout(bare) == made
+
+
+def test_migrations_name_no_type_of_this_library():
+    """They would have to import what is private."""
+    store = SQLAlchemyStore("sqlite://")
+    assert isinstance(store.metadata, MetaData)
+    for table in store.metadata.tables.values():
+        for column in table.columns:
+            types = [column.type, *column.type._variant_mapping.values()]
+            assert all(type(one).__module__.startswith("sqlalchemy.") for one in types)
+
+
+async def test_tables_of_a_newer_release_are_refused(place):  # noqa: F811
+    """And left as they are."""
+    async with place.store() as store:
+        kept = await store.put(record())
+    await place.execute("UPDATE {t}layout SET version = 2")
+    try:
+        late = place.store()
+        for attempt in (
+            late.get(SCOPE, "1001"),
+            late.put(record("2")),
+            late.remove(SCOPE, "1001"),
+            late.create_tables(),
+        ):
+            with pytest.raises(StoreError, match=r"are of version 2 and this release .* knows 1"):
+                await attempt
+        await late.aclose()
+    finally:
+        await place.execute("UPDATE {t}layout SET version = 1")
+    async with place.store() as store:
+        assert [one async for one in store.records(SCOPE)] == [kept]
+
+
+async def test_a_store_at_work_notices_a_newer_release(place, monkeypatch):  # noqa: F811
+    """Within a minute."""
+    monkeypatch.setattr("iop_async.stores._sqlalchemy._transactions._LOOK_AGAIN", 0)
+    async with place.store() as store:
+        await works(store)
+        await place.execute("UPDATE {t}layout SET version = 2")
+        try:
+            with pytest.raises(StoreError, match="version 2"):
+                await store.put(record("2"))
+        finally:
+            await place.execute("UPDATE {t}layout SET version = 1")
+        await store.put(record("2"))
+
+
+async def test_other_columns_are_a_store_error(bare):  # noqa: F811
+    """A migration that was forgotten, or the table of somebody else."""
+    await bare.create()
+    await bare.execute("ALTER TABLE {t}records RENAME COLUMN generation TO g")
+    store = bare.store()
+    with pytest.raises(StoreError, match="not those of this release"):
+        await store.get(SCOPE, "1001")
+    await store.aclose()
+
+
+async def test_two_prefixes_are_two_stores(place):  # noqa: F811
+    """In one database."""
+    other = Place(place.name, place.url)
+    await other.create()
+    here, there = place.store(), other.store()
+    try:
+        await here.put(record())
+        assert await there.get(SCOPE, "1001") is None
+    finally:
+        await here.aclose()
+        await there.aclose()
+        await other.drop()
+
+
+@pytest.mark.parametrize("prefix", ["a-b", 'x"', "x; DROP TABLE y", "1", "A", "é", "x" * 31])
+def test_a_prefix_that_would_need_quotes_is_refused(prefix):
+    """Names of indexes have to fit as well."""
+    with pytest.raises(ValueError, match="cannot begin the names of tables"):
+        SQLAlchemyStore("sqlite://", table_prefix=prefix)
+
+
+def test_statements_are_printed_for_known_databases():
+    """Each by its name; MySQL's tables have transactions."""
+    for name in ("mysql", "mariadb"):
+        printed = SQLAlchemyStore.ddl(name)
+        assert len(re.findall("ENGINE=InnoDB", printed)) == 4
+    with pytest.raises(ValueError, match="oracle is no database that this store knows"):
+        SQLAlchemyStore.ddl("oracle")
+
+
+async def test_rows_can_be_read_by_people(place):  # noqa: F811
+    """Names are found in the tables as they are, in UTF-8."""
+    async with place.store() as store:
+        await store.put(record("店铺", "T1"))
+    async with place.engine() as engine, engine.connect() as db:
+        rows = await db.execute(text(f"SELECT scope, seller, sellers FROM {place.prefix}records"))
+        (row,) = [tuple(bytes(value).decode() for value in row) for row in rows]
+    assert row == (SCOPE, "店铺", '["店铺", "T1"]')
