@@ -29,14 +29,12 @@ class Engine:
     """An engine and what is known of it.
 
     Attributes:
-        reading: for what takes one statement, right in any isolation.
-        writing: the same pool, in the isolation that writing takes.
+        pool: where connections come from.
         where: what it is connected to, without user, password and options.
         is_own: the store made it, and disposes of it.
     """
 
-    reading: AsyncEngine
-    writing: AsyncEngine
+    pool: AsyncEngine
     database: Database
     where: str
     is_own: bool
@@ -44,7 +42,7 @@ class Engine:
     @property
     def serves_one(self) -> bool:
         """Whether tasks must take turns, because they would share a transaction."""
-        return self.database.has_one_writer or isinstance(self.reading.pool, StaticPool)
+        return self.database.has_one_writer or isinstance(self.pool.pool, StaticPool)
 
 
 def open_engine(engine: object) -> Engine:
@@ -58,11 +56,10 @@ def open_engine(engine: object) -> Engine:
     if isinstance(engine, str):
         url = _complete(engine)
         made = _make(url)
-        return Engine(made, made, database_of(made.dialect), _where(url), is_own=True)
+        return Engine(made, database_of(made.dialect), _where(url), is_own=True)
     if isinstance(engine, AsyncEngine):
         database = database_of(engine.dialect)
-        writing = engine.execution_options(isolation_level=database.isolation)
-        return Engine(engine, writing, database, _where(engine.url), is_own=False)
+        return Engine(engine, database, _where(engine.url), is_own=False)
     msg = f"SQLAlchemyStore takes a URL or an AsyncEngine, not {type(engine).__name__}"
     raise TypeError(msg)
 

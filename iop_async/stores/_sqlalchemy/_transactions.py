@@ -11,7 +11,7 @@ from random import uniform
 from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
 from . import _setup
@@ -47,22 +47,25 @@ class Transactions:
 
     async def read(self, operation: Operation[T]) -> T:
         """Do what consists of statements that are each right by themselves."""
-        return await self._patiently(self._engine.reading, partial(self._do, operation))
+        return await self._patiently(partial(self._do, operation))
 
     async def write(self, operation: Operation[T]) -> T:
         """Do all of it or nothing."""
-        return await self._patiently(self._engine.writing, partial(self._do_alone, operation))
+        return await self._patiently(partial(self._do_alone, operation), isolates=True)
 
     async def create_tables(self) -> None:
         """Make what is missing."""
         create = partial(_setup.create_tables, tables=self._tables, where=self._engine.where)
-        await self._patiently(self._engine.writing, create)
+        await self._patiently(create, isolates=True)
 
-    async def _patiently(self, engine: AsyncEngine, do: Operation[T]) -> T:
+    async def _patiently(self, do: Operation[T], *, isolates: bool = False) -> T:
         tries = dict.fromkeys(Remedy, 0)
         while True:
             try:
-                async with self._connected(engine) as db:
+                async with self._connected() as db:
+                    if isolates and not self._engine.is_own:
+                        level = self._engine.database.isolation
+                        await db.execution_options(isolation_level=level)
                     return await do(db, self._statements(db))
             except StoreError:
                 raise
@@ -84,9 +87,9 @@ class Transactions:
         return error
 
     @asynccontextmanager
-    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
         self._come_home()
-        async with self._turn, engine.connect() as db:
+        async with self._turn, self._engine.pool.connect() as db:
             try:
                 yield db
             except Exception as exc:
@@ -100,7 +103,7 @@ class Transactions:
         if loop is self._loop:
             return
         if self._loop is not None and self._engine.is_own:
-            self._engine.reading.sync_engine.dispose(close=False)
+            self._engine.pool.sync_engine.dispose(close=False)
         self._loop = loop
         self._turn = Lock() if self._engine.serves_one else nullcontext()
 
@@ -132,4 +135,4 @@ class Transactions:
         if not self._engine.is_own:
             return
         is_home = self._loop in {None, asyncio.get_running_loop()}
-        await self._engine.reading.dispose(close=is_home)
+        await self._engine.pool.dispose(close=is_home)

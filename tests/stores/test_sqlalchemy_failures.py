@@ -1,0 +1,234 @@
+"""What goes wrong with a database is borne, or told; and what was acknowledged is there."""
+
+import asyncio
+import logging
+import traceback
+
+import pytest
+from attrs import evolve
+from sql_hands import Proxy, connections_of, kill, place, server, tables  # noqa: F401
+from sqlalchemy import make_url
+from store_hands import SCOPE, count_up, record
+
+from iop_async import StoreError
+from iop_async.stores._sqlalchemy import SQLAlchemyStore
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def postgresql(tables):  # noqa: F811
+    return tables("postgresql")
+
+
+def with_url(place, **parts):  # noqa: F811
+    url = make_url(place.url).set(**parts).render_as_string(hide_password=False)
+    return place.store(url)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words", "is_passing"),
+    [
+        ({"username": "nobody-here", "password": SECRET}, "refuses this user or password", False),
+        ({"database": "nothing_here"}, "no such database", False),
+        ({"port": 1, "password": SECRET}, "none could be made", True),
+    ],
+    ids=["user", "database", "port"],
+)
+async def test_a_database_that_lets_nobody_in_is_a_store_error(
+    server, parts, words, is_passing  # noqa: F811
+):  # fmt: skip
+    """Which says why, and keeps the password to itself."""
+    store = with_url(server, **parts)
+    with pytest.raises(StoreError, match=words) as caught:
+        await store.get(SCOPE, "1001")
+    assert caught.value.retryable is is_passing
+    assert SECRET not in everything_about(caught.value) + repr(store)
+    await store.aclose()
+
+
+def everything_about(error):
+    """All that a crash reporter finds: the words, the causes, our frames and their locals."""
+    frames = error.__traceback__.tb_next
+    shown = traceback.TracebackException(type(error), error, frames, capture_locals=True)
+    return "".join(shown.format()) + repr(error)
+
+
+async def test_a_failing_statement_shows_no_body(place):  # noqa: F811
+    """Neither its text, nor its parameters, nor what the database said of them."""
+    async with place.store() as store:
+        kept = await store.put(record(body=SECRET.encode()))
+        await place.execute("ALTER TABLE {t}records RENAME COLUMN body TO b")
+        try:
+            for attempt in (
+                store.put(evolve(kept, body=f"{SECRET}!".encode())),
+                store.put(record("2", body=SECRET.encode())),
+                store.get(SCOPE, "1001"),
+            ):
+                with pytest.raises(StoreError, match="not those of this release") as caught:
+                    await attempt
+                about = everything_about(caught.value)
+                for trace in (SECRET, SECRET.encode().hex(), "UPDATE", "SELECT", "INSERT"):
+                    assert trace not in about
+                assert caught.value.__cause__ is caught.value.__context__ is None
+        finally:
+            await place.execute("ALTER TABLE {t}records RENAME COLUMN b TO body")
+        assert await store.get(SCOPE, "1001") == kept
+
+
+async def test_sqlalchemy_logs_no_body(place, caplog):  # noqa: F811
+    """Not even where the application has it log every statement."""
+    with caplog.at_level(logging.DEBUG, logger="sqlalchemy.engine"):
+        async with place.store() as store:
+            kept = await store.put(record(body=SECRET.encode()))
+            await store.put(evolve(kept, body=b"x" + SECRET.encode()))
+    logged = [one.getMessage() for one in caplog.records if one.name.startswith("sqlalchemy")]
+    assert any("UPDATE" in line for line in logged)
+    statements = [line for line in logged if not line.startswith(("Row", "Col"))]
+    assert not any(SECRET in line or SECRET.encode().hex() in line for line in statements)
+
+
+async def test_connections_that_died_in_the_pool_go_unnoticed(server):  # noqa: F811
+    """The server was started again, or something in between dropped what was idle."""
+    async with Proxy(server.url) as proxy:
+        for engine_of_the_user in (False, True):
+            store = server.store(proxy.url)
+            await asyncio.gather(
+                *(store.put(record(f"{n} {engine_of_the_user}")) for n in range(9))
+            )
+            proxy.cut()
+            await asyncio.gather(
+                *(store.put(record(f"{n} {engine_of_the_user} b")) for n in range(9))
+            )
+            proxy.cut()
+            assert len([one async for one in store.records(SCOPE)]) == 18 * (1 + engine_of_the_user)
+            await store.aclose()
+
+
+async def test_killed_connections_lose_nothing(server):  # noqa: F811
+    """In the middle of whatever they do; those who ask notice nothing."""
+    async with server.engine(pool_size=5) as engine:
+        ids = connections_of(engine, server)
+        store = server.store(engine)
+        workers = asyncio.gather(*(count_up(store, f"{n}", 30) for n in range(8)))
+        kills = 0
+        while not workers.done():
+            await asyncio.sleep(0.1)
+            victims, ids[:] = list(ids), []
+            kills += len(victims)
+            await kill(server, victims)
+        await workers
+        assert kills
+        assert {one.generation async for one in store.records(SCOPE)} == {31}
+        assert {one.revision async for one in store.records(SCOPE)} == {31}
+        await store.aclose()
+
+
+async def test_a_lost_acknowledgement_is_made_good(server):  # noqa: F811
+    """The commit arrived, its answer did not: every write is made once, and its caller told so."""
+    async with Proxy(server.url) as proxy:
+        store = server.store(proxy.url)
+        await store.get(SCOPE, "1001")
+
+        async def cut_off(attempt):
+            proxy.cut_at("COMMIT")
+            before = proxy.cuts
+            result = await attempt
+            assert proxy.cuts == before + 1
+            return result
+
+        first = await cut_off(store.put(record("1001", "1002")))
+        assert first.revision == 1
+        second = await cut_off(store.put(evolve(first, body=b"second"), release="a"))
+        assert second.revision == 2
+        third = await cut_off(store.put(evolve(second, sellers=("1001", "1003"))))
+        assert third.revision == 3
+        assert await cut_off(store.lease(SCOPE, "1003", holder="a", seconds=60)) == third
+        assert await store.get(SCOPE, "1001") == third
+        assert await store.get(SCOPE, "1002") is None
+        assert await cut_off(store.remove(SCOPE, "1001")) is True
+        assert await store.remove(SCOPE, "1001") is False
+        await store.aclose()
+
+
+async def test_a_connection_that_breaks_again_and_again_is_told(server):  # noqa: F811
+    """With what was asked for made at most once."""
+    async with Proxy(server.url) as proxy:
+        store = server.store(proxy.url)
+        kept = await store.put(record())
+        proxy.cut_at(*["COMMIT"] * 9)
+        with pytest.raises(StoreError, match="the connection broke") as caught:
+            await store.put(evolve(kept, body=b"second"))
+        assert caught.value.retryable
+        proxy.cut_at()
+        written = await store.put(evolve(kept, body=b"second"))
+        assert written.revision == kept.revision + 1
+        await store.aclose()
+
+
+def impatient(place):  # noqa: F811
+    if place.name == "postgresql":
+        return {"connect_args": {"server_settings": {"lock_timeout": "100"}}}
+    return {"connect_args": {"init_command": "SET innodb_lock_wait_timeout = 1"}}
+
+
+async def test_a_lock_that_nobody_gives_back_is_told(server):  # noqa: F811
+    """After as long as the database is told to wait; and all goes on when it is given back."""
+    async with server.engine(**impatient(server)) as engine:
+        store = server.store(engine)
+        kept = await store.put(record())
+        async with server.locked("UPDATE {t}records SET generation = generation"):
+            with pytest.raises(StoreError, match="Look for a transaction that hangs") as caught:
+                await store.put(evolve(kept, body=b"late"))
+            assert caught.value.retryable
+            assert await store.get(SCOPE, "1001") == kept
+        await store.put(evolve(kept, body=b"late"))
+        await store.aclose()
+
+
+async def test_a_full_pool_is_told(server):  # noqa: F811
+    """By the user's own engine, which somebody else keeps busy."""
+    async with server.engine(pool_size=1, max_overflow=0, pool_timeout=0.1) as engine:
+        store = server.store(engine)
+        async with engine.connect():
+            with pytest.raises(StoreError, match="no connection of the pool became free"):
+                await store.get(SCOPE, "1001")
+        assert await store.get(SCOPE, "1001") is None
+        await store.aclose()
+
+
+async def test_a_replica_is_told(postgresql):
+    """Reading works there, writing does not."""
+    place = postgresql  # noqa: F811
+    settings = {"default_transaction_read_only": "on"}
+    async with place.engine(connect_args={"server_settings": settings}) as engine:
+        store = place.store(engine)
+        with pytest.raises(StoreError, match="is read-only, so nothing was changed"):
+            await store.put(record())
+        assert await store.get(SCOPE, "1001") is None
+        await store.aclose()
+
+
+async def test_a_statement_that_the_database_stops_is_told(postgresql):
+    """``statement_timeout``, or an administrator."""
+    place = postgresql  # noqa: F811
+    async with place.engine(
+        connect_args={"server_settings": {"statement_timeout": "100"}}
+    ) as engine:
+        store = place.store(engine)
+        kept = await store.put(record())
+        async with place.locked("UPDATE {t}records SET generation = generation"):
+            with pytest.raises(StoreError, match="took longer than the database allows"):
+                await store.put(evolve(kept, body=b"late"))
+        await store.aclose()
+
+
+async def test_a_file_that_is_no_database_is_told(tmp_path):
+    """And left as it is."""
+    path = tmp_path / "tokens.db"
+    path.write_bytes(b"garbage" * 1000)
+    store = SQLAlchemyStore(f"sqlite:///{path}")
+    with pytest.raises(StoreError, match=r"the database failed.*SQLITE_NOTADB"):
+        await store.get(SCOPE, "1001")
+    await store.aclose()
+    assert path.read_bytes() == b"garbage" * 1000
