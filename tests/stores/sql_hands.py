@@ -4,7 +4,6 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
-import pytest
 import services
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -67,43 +66,6 @@ def place_of(name, directory):
     if name == "sqlite":
         return Place(name, f"sqlite+aiosqlite:///{directory}/tokens.db")
     return Place(name, services.require(SERVERS[name]))
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    """Gives a database by its name, with tables for this module, and empty."""
-    made = {}
-
-    def at(name):
-        if name not in made:
-            made[name] = place_of(name, tmp_path_factory.mktemp("sql"))
-            asyncio.run(made[name].create())
-        asyncio.run(made[name].empty())
-        return made[name]
-
-    yield at
-    for place in made.values():
-        asyncio.run(place.drop())
-
-
-@pytest.fixture(params=[*SERVERS, "sqlite"])
-def place(request, tables):
-    """Each kind of database in turn, with tables, and empty."""
-    return tables(request.param)
-
-
-@pytest.fixture(params=list(SERVERS))
-def server(request, tables):
-    """Each of those that are servers."""
-    return tables(request.param)
-
-
-@pytest.fixture(params=[*SERVERS, "sqlite"])
-def bare(request, tmp_path):
-    """Each kind of database in turn, without tables."""
-    place = place_of(request.param, tmp_path)
-    yield place
-    asyncio.run(place.drop())
 
 
 def connections_of(engine, place):

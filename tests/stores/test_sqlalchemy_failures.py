@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 from attrs import evolve
-from sql_hands import Proxy, connections_of, kill, place, server, tables  # noqa: F401
+from sql_hands import Proxy, connections_of, kill
 from sqlalchemy import make_url
 from store_hands import SCOPE, count_up, record
 
@@ -17,11 +17,11 @@ SECRET = "hunter2"
 
 
 @pytest.fixture
-def postgresql(tables):  # noqa: F811
+def postgresql(tables):
     return tables("postgresql")
 
 
-def with_url(place, **parts):  # noqa: F811
+def with_url(place, **parts):
     url = make_url(place.url).set(**parts).render_as_string(hide_password=False)
     return place.store(url)
 
@@ -36,7 +36,7 @@ def with_url(place, **parts):  # noqa: F811
     ids=["user", "database", "port"],
 )
 async def test_a_database_that_lets_nobody_in_is_a_store_error(
-    server, parts, words, is_passing  # noqa: F811
+    server, parts, words, is_passing
 ):  # fmt: skip
     """Which says why, and keeps the password to itself."""
     store = with_url(server, **parts)
@@ -54,7 +54,7 @@ def everything_about(error):
     return "".join(shown.format()) + repr(error)
 
 
-async def test_a_failing_statement_shows_no_body(place):  # noqa: F811
+async def test_a_failing_statement_shows_no_body(place):
     """Neither its text, nor its parameters, nor what the database said of them."""
     async with place.store() as store:
         kept = await store.put(record(body=SECRET.encode()))
@@ -76,7 +76,7 @@ async def test_a_failing_statement_shows_no_body(place):  # noqa: F811
         assert await store.get(SCOPE, "1001") == kept
 
 
-async def test_sqlalchemy_logs_no_body(place, caplog):  # noqa: F811
+async def test_sqlalchemy_logs_no_body(place, caplog):
     """Not even where the application has it log every statement."""
     with caplog.at_level(logging.DEBUG, logger="sqlalchemy.engine"):
         async with place.store() as store:
@@ -88,7 +88,7 @@ async def test_sqlalchemy_logs_no_body(place, caplog):  # noqa: F811
     assert not any(SECRET in line or SECRET.encode().hex() in line for line in statements)
 
 
-async def test_connections_that_died_in_the_pool_go_unnoticed(server):  # noqa: F811
+async def test_connections_that_died_in_the_pool_go_unnoticed(server):
     """The server was started again, or something in between dropped what was idle."""
     async with Proxy(server.url) as proxy:
         for engine_of_the_user in (False, True):
@@ -105,7 +105,7 @@ async def test_connections_that_died_in_the_pool_go_unnoticed(server):  # noqa: 
             await store.aclose()
 
 
-async def test_killed_connections_lose_nothing(server):  # noqa: F811
+async def test_killed_connections_lose_nothing(server):
     """In the middle of whatever they do; those who ask notice nothing."""
     async with server.engine(pool_size=5) as engine:
         ids = connections_of(engine, server)
@@ -124,7 +124,7 @@ async def test_killed_connections_lose_nothing(server):  # noqa: F811
         await store.aclose()
 
 
-async def test_a_lost_acknowledgement_is_made_good(server):  # noqa: F811
+async def test_a_lost_acknowledgement_is_made_good(server):
     """The commit arrived, its answer did not: every write is made once, and its caller told so."""
     async with Proxy(server.url) as proxy:
         store = server.store(proxy.url)
@@ -151,7 +151,7 @@ async def test_a_lost_acknowledgement_is_made_good(server):  # noqa: F811
         await store.aclose()
 
 
-async def test_a_connection_that_breaks_again_and_again_is_told(server):  # noqa: F811
+async def test_a_connection_that_breaks_again_and_again_is_told(server):
     """With what was asked for made at most once."""
     async with Proxy(server.url) as proxy:
         store = server.store(proxy.url)
@@ -166,13 +166,13 @@ async def test_a_connection_that_breaks_again_and_again_is_told(server):  # noqa
         await store.aclose()
 
 
-def impatient(place):  # noqa: F811
+def impatient(place):
     if place.name == "postgresql":
         return {"connect_args": {"server_settings": {"lock_timeout": "100"}}}
     return {"connect_args": {"init_command": "SET innodb_lock_wait_timeout = 1"}}
 
 
-async def test_a_lock_that_nobody_gives_back_is_told(server):  # noqa: F811
+async def test_a_lock_that_nobody_gives_back_is_told(server):
     """After as long as the database is told to wait; and all goes on when it is given back."""
     async with server.engine(**impatient(server)) as engine:
         store = server.store(engine)
@@ -186,7 +186,7 @@ async def test_a_lock_that_nobody_gives_back_is_told(server):  # noqa: F811
         await store.aclose()
 
 
-async def test_a_full_pool_is_told(server):  # noqa: F811
+async def test_a_full_pool_is_told(server):
     """By the user's own engine, which somebody else keeps busy."""
     async with server.engine(pool_size=1, max_overflow=0, pool_timeout=0.1) as engine:
         store = server.store(engine)
@@ -199,7 +199,7 @@ async def test_a_full_pool_is_told(server):  # noqa: F811
 
 async def test_a_replica_is_told(postgresql):
     """Reading works there, writing does not."""
-    place = postgresql  # noqa: F811
+    place = postgresql
     settings = {"default_transaction_read_only": "on"}
     async with place.engine(connect_args={"server_settings": settings}) as engine:
         store = place.store(engine)
@@ -211,7 +211,7 @@ async def test_a_replica_is_told(postgresql):
 
 async def test_a_statement_that_the_database_stops_is_told(postgresql):
     """``statement_timeout``, or an administrator."""
-    place = postgresql  # noqa: F811
+    place = postgresql
     async with place.engine(
         connect_args={"server_settings": {"statement_timeout": "100"}}
     ) as engine:

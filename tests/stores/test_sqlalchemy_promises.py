@@ -1,7 +1,7 @@
 """The store keeps the promises of every store, in each kind of database and by each driver."""
 
 import pytest
-from sql_hands import place_of, tables  # noqa: F401
+from sql_hands import place_of
 
 from iop_async.protocols import TokenStore
 from iop_async.testing import StoreConformance
@@ -13,7 +13,7 @@ class InADatabase(StoreConformance):
     lease_seconds = 1.0
 
     @pytest.fixture
-    def make_store(self, tables):  # noqa: F811
+    def make_store(self, tables):
         return tables(self.name).store
 
 
@@ -44,7 +44,7 @@ class TestInMariaDBByAsyncmy(InADatabase):
     name = "mariadb"
 
     @pytest.fixture
-    def make_store(self, tables):  # noqa: F811
+    def make_store(self, tables):
         place = tables(self.name)
         return lambda: place.store(place.url.replace("mysql+aiomysql", "mariadb+asyncmy"))
 

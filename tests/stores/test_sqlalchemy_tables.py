@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from sql_hands import Place, bare, place, tables  # noqa: F401
+from sql_hands import Place
 from sqlalchemy import MetaData, inspect, text
 from store_hands import SCOPE, record
 
@@ -12,7 +12,7 @@ from iop_async import StoreError
 from iop_async.stores._sqlalchemy import SQLAlchemyStore
 
 
-async def layout(place):  # noqa: F811
+async def layout(place):
     """Tables, columns, keys and indexes, as the database describes them."""
 
     def describe(connection):
@@ -39,7 +39,7 @@ async def works(store):
     assert await store.get(SCOPE, "1001") == written
 
 
-async def test_missing_tables_are_a_store_error_that_says_what_to_do(bare):  # noqa: F811
+async def test_missing_tables_are_a_store_error_that_says_what_to_do(bare):
     """By whichever method comes first; and nothing is made in secret."""
     store = bare.store()
     for attempt in (store.get(SCOPE, "1"), store.put(record()), store.__aenter__()):
@@ -49,7 +49,7 @@ async def test_missing_tables_are_a_store_error_that_says_what_to_do(bare):  # n
     assert await layout(bare) == {}
 
 
-async def test_tables_are_made_once(bare):  # noqa: F811
+async def test_tables_are_made_once(bare):
     """Making them again changes nothing in them."""
     async with bare.engine() as engine:
         store = bare.store(engine)
@@ -62,7 +62,7 @@ async def test_tables_are_made_once(bare):  # noqa: F811
         assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
 
 
-async def test_many_hosts_make_them_at_once(bare):  # noqa: F811
+async def test_many_hosts_make_them_at_once(bare):
     """None of them fails, and all of them can go on."""
     hosts = [bare.store() for _ in range(8)]
     await asyncio.gather(*(host.create_tables() for host in hosts))
@@ -72,7 +72,7 @@ async def test_many_hosts_make_them_at_once(bare):  # noqa: F811
     assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
 
 
-async def test_what_is_missing_is_made(bare):  # noqa: F811
+async def test_what_is_missing_is_made(bare):
     """MySQL has no transaction around that, so a host may have died in between."""
     await bare.create()
     whole = await layout(bare)
@@ -83,7 +83,7 @@ async def test_what_is_missing_is_made(bare):  # noqa: F811
     assert await layout(bare) == whole
 
 
-async def test_the_printed_statements_make_the_same_tables(bare):  # noqa: F811
+async def test_the_printed_statements_make_the_same_tables(bare):
     """For users whose migrations are written by hand."""
     await bare.create()
     expected = await layout(bare)
@@ -96,7 +96,7 @@ async def test_the_printed_statements_make_the_same_tables(bare):  # noqa: F811
     await store.aclose()
 
 
-async def test_migrations_can_be_generated(bare):  # noqa: F811
+async def test_migrations_can_be_generated(bare):
     """From the metadata; the version is written by whoever comes first."""
     store = bare.store()
     async with bare.engine() as engine, engine.begin() as db:
@@ -120,7 +120,7 @@ def test_migrations_name_no_type_of_this_library():
             assert all(type(one).__module__.startswith("sqlalchemy.") for one in types)
 
 
-async def test_tables_of_a_newer_release_are_refused(place):  # noqa: F811
+async def test_tables_of_a_newer_release_are_refused(place):
     """And left as they are."""
     async with place.store() as store:
         kept = await store.put(record())
@@ -142,7 +142,7 @@ async def test_tables_of_a_newer_release_are_refused(place):  # noqa: F811
         assert [one async for one in store.records(SCOPE)] == [kept]
 
 
-async def test_a_store_at_work_notices_a_newer_release(place, monkeypatch):  # noqa: F811
+async def test_a_store_at_work_notices_a_newer_release(place, monkeypatch):
     """Within a minute."""
     monkeypatch.setattr("iop_async.stores._sqlalchemy._transactions._LOOK_AGAIN", 0)
     async with place.store() as store:
@@ -156,7 +156,7 @@ async def test_a_store_at_work_notices_a_newer_release(place, monkeypatch):  # n
         await store.put(record("2"))
 
 
-async def test_other_columns_are_a_store_error(bare):  # noqa: F811
+async def test_other_columns_are_a_store_error(bare):
     """A migration that was forgotten, or the table of somebody else."""
     await bare.create()
     await bare.execute("ALTER TABLE {t}records RENAME COLUMN generation TO g")
@@ -166,7 +166,7 @@ async def test_other_columns_are_a_store_error(bare):  # noqa: F811
     await store.aclose()
 
 
-async def test_two_prefixes_are_two_stores(place):  # noqa: F811
+async def test_two_prefixes_are_two_stores(place):
     """In one database."""
     other = Place(place.name, place.url)
     await other.create()
@@ -196,7 +196,7 @@ def test_statements_are_printed_for_known_databases():
         SQLAlchemyStore.ddl("oracle")
 
 
-async def test_rows_can_be_read_by_people(place):  # noqa: F811
+async def test_rows_can_be_read_by_people(place):
     """Names are found in the tables as they are, in UTF-8."""
     async with place.store() as store:
         await store.put(record("店铺", "T1"))
