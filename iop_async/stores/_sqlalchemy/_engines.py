@@ -81,24 +81,24 @@ def _make(url: URL) -> AsyncEngine:
     options: dict[str, Any] = {"hide_parameters": True}
     if not database.has_one_writer:
         options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST}
-    problem: Exception
+    if not _is_asynchronous(url):
+        msg = f"{url.drivername}:// is no asynchronous driver; write {database.driver}://"
+        raise ValueError(msg)
     try:
         engine = create_async_engine(url, **options)
     except ImportError as exc:
         driver = exc.name or url.get_driver_name()
-        problem = ImportError(
-            f"{database.name} by {url.drivername}:// needs {driver}: pip install {driver}",
-            name=driver,
-        )
-    except (sa.ArgumentError, sa.InvalidRequestError):
-        problem = ValueError(
-            f"{url.drivername}:// is no asynchronous driver; write {database.driver}://"
-        )
-    else:
-        if database.has_one_writer:
-            event.listen(engine.sync_engine, "connect", _prepare)
-        return engine
-    raise problem
+        msg = f"{database.name} by {url.drivername}:// needs {driver}: pip install {driver}"
+        raise ImportError(msg, name=driver) from None
+    if database.has_one_writer:
+        event.listen(engine.sync_engine, "connect", _prepare)
+    return engine
+
+
+def _is_asynchronous(url: URL) -> bool:
+    with suppress(sa.NoSuchModuleError):
+        return url.get_dialect().get_async_dialect_cls(url).is_async
+    return False
 
 
 def _prepare(connection: Any, _: object) -> None:

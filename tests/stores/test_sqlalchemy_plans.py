@@ -1,0 +1,173 @@
+"""Finding what is due costs the same among a thousand records and among a million."""
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+from sqlalchemy import event
+from store_hands import SCOPE, record
+
+from iop_async.stores._sqlalchemy import _leases, _rows
+from iop_async.stores._times import to_micros
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+MANY = 30_000
+NUMBERS = {
+    "postgresql": "SELECT i FROM generate_series(1, {n}) AS g(i)",
+    "mariadb": "SELECT seq AS i FROM seq_1_to_{n}",
+    "sqlite": "WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < {n}) "
+    "SELECT i FROM g",
+}
+DIGEST = {
+    "postgresql": "sha256(CAST(CAST(i AS TEXT) AS bytea))",
+    "mariadb": "UNHEX(SHA2(i, 256))",
+    "sqlite": "CAST('x' || i AS BLOB)",
+}
+
+
+async def fill(place, due):
+    """Many records, of which so many are due; faster than a store could."""
+    digest, numbers = DIGEST[place.name], NUMBERS[place.name].format(n=MANY)
+    key = _rows.scope_key(SCOPE).hex()
+    is_postgresql = place.name == "postgresql"
+    scope = rf"CAST('\x{key}' AS bytea)" if is_postgresql else f"X'{key}'"
+    blob = {"postgresql": "bytea", "mariadb": "BINARY"}.get(place.name, "BLOB")
+    name = f"""CAST('["x"]' AS {blob})"""
+    falls_due, later = to_micros(START), to_micros(START + timedelta(days=30))
+    await place.execute(
+        f"""INSERT INTO {{t}}records
+        (scope_key, seller_key, scope, seller, sellers, due_at, dies_at, generation,
+            revision, lease_until, body)
+        SELECT {scope}, {digest}, {name}, {name}, {name},
+            CASE WHEN i <= {due} THEN {falls_due} ELSE {later} + i END, {later} + i, 1, 1, 0, {name}
+        FROM ({numbers}) AS numbers""",
+        "INSERT INTO {t}sellers (seller_key, record_id) SELECT seller_key, id FROM {t}records",
+    )
+    how = {"mariadb": "ANALYZE TABLE {t}records, {t}sellers", "sqlite": "ANALYZE"}
+    await place.execute(how.get(place.name, "ANALYZE {t}records"))
+    if place.name == "postgresql":
+        await place.execute("ANALYZE {t}sellers")
+
+
+async def everything(store):
+    """One use of every method, and of every way through it."""
+    for n in range(5):
+        await store.put(record(f"{n}", f"also {n}", due_at=START, dies_at=START + n * MINUTE))
+    kept = await store.get(SCOPE, "also 1")
+    kept = await store.put(evolve(kept, body=b"new"))
+    kept = await store.put(evolve(kept, sellers=("1", "also 2")), release="a")
+    await store.put(record("taker", "also 3", "3"))
+    await store.lease(SCOPE, "1", holder="a", seconds=60)
+    await store.lease(SCOPE, "1", holder="b", seconds=0)
+    await store.lease(SCOPE, "1", holder="a", seconds=0)
+    assert await store.claim(SCOPE, due_by=START, limit=2, holder="a", seconds=60)
+    await store.next_due(SCOPE)
+    await store.remove(SCOPE, "taker")
+    async for _ in store.records(SCOPE):
+        break
+
+
+def steps(plan):
+    """A plan of PostgreSQL, flat."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from steps(below)
+
+
+async def read_rows(db, place, statement, values):
+    """How many rows of records a statement looks at, by the database's own count."""
+    if place.name == "postgresql":
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+        (plan,) = (await db.exec_driver_sql(explain, values)).one()
+        plan = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+        return max(
+            (step["Actual Rows"] + step.get("Rows Removed by Filter", 0)) * step["Actual Loops"]
+            for step in steps(plan)
+        )
+    before = await _handled(db)
+    result = await db.exec_driver_sql(statement, values)
+    if result.returns_rows:
+        result.all()
+    return await _handled(db) - before
+
+
+async def _handled(db):
+    rows = await db.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+    return sum(int(row[1]) for row in rows)
+
+
+def remembered(engine):
+    """Every statement that looks for rows, with its values."""
+    seen = {}
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def asked(connection, cursor, statement, values, context, many):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            seen.setdefault(statement, values[0] if many else values)
+
+    return seen
+
+
+@pytest.mark.parametrize("due", [20, MANY // 2], ids=["few are due", "many are due"])
+async def test_no_statement_looks_at_all_records(server, due):
+    """The server itself says how many rows each of them takes in hand."""
+    await fill(server, due)
+    async with server.engine() as engine:
+        seen = remembered(engine)
+        store = server.store(engine)
+        await everything(store)
+        asked = dict(seen)
+        assert any("FOR UPDATE SKIP LOCKED" in one for one in asked)
+        async with engine.connect() as db:
+            for statement, values in asked.items():
+                rows = await read_rows(db, server, statement, values)
+                assert rows <= 3 * _leases.FEW, (rows, statement)
+                await db.rollback()
+
+
+@pytest.mark.parametrize("due", [20, 5_000], ids=["few are due", "many are due"])
+async def test_no_statement_scans_a_file(tables_of_sqlite, due):
+    """None scans a table, or an index from end to end; SQLite itself says so."""
+    place = tables_of_sqlite
+    await fill(place, due)
+    async with place.engine() as engine:
+        seen = remembered(engine)
+        await everything(place.store(engine))
+        asked = dict(seen)
+        async with engine.connect() as db:
+            for statement, values in asked.items():
+                plan = await db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                for step in plan:
+                    scans = step[3].startswith("SCAN") and "layout" not in step[3]
+                    assert not scans, (step, statement)
+                await db.rollback()
+
+
+@pytest.fixture
+def tables_of_sqlite(tables):
+    return tables("sqlite")
+
+
+@pytest.mark.parametrize("few", [500, 3], ids=["few are due", "many are due"])
+async def test_both_ways_to_find_what_is_due_find_the_same(place, monkeypatch, few):
+    """Earliest death first, whichever way is taken."""
+    monkeypatch.setattr(_leases, "FEW", few)
+    chance = random.Random(3)
+    deaths = {f"{n}": START + chance.randrange(10**6) * MINUTE / 60 for n in range(100)}
+    async with place.store() as store:
+        for seller, dies_at in deaths.items():
+            due_at = START + chance.choice((-1, 1)) * MINUTE
+            await store.put(record(seller, due_at=due_at, dies_at=dies_at))
+        due = [one async for one in store.records(SCOPE) if one.due_at < START]
+        for one in due[::5]:
+            await store.lease(SCOPE, one.seller, holder="other", seconds=600)
+        expected = sorted(
+            (one.seller for one in due if one not in due[::5]), key=deaths.__getitem__
+        )
+        found = []
+        while some := await store.claim(SCOPE, due_by=START, limit=7, holder="a", seconds=600):
+            found += [one.seller for one in some]
+        assert found == expected
