@@ -14,6 +14,8 @@ from ._urls import from_url
 
 if TYPE_CHECKING:
     from ._encrypted import EncryptedStore
+    from ._redis import RedisStore
+    from ._sqlalchemy import SQLAlchemyStore
 
 __all__ = [
     "EncryptedStore",

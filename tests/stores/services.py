@@ -17,7 +17,7 @@ _ADDRESSES = {
 
 
 def require(url):
-    """Skip the test where the server does not listen; fail it where every server has to be there."""
+    """Skip the test where the server does not listen; fail it where every server must be there."""
     name, host, port = _ADDRESSES[url]
     try:
         socket.create_connection((host, port), timeout=2).close()
