@@ -78,14 +78,13 @@ async def test_a_failing_statement_shows_no_body(place):
 
 async def test_sqlalchemy_logs_no_body(place, caplog):
     """Not even where the application has it log every statement."""
-    with caplog.at_level(logging.DEBUG, logger="sqlalchemy.engine"):
+    with caplog.at_level(logging.INFO, logger="sqlalchemy.engine"):
         async with place.store() as store:
             kept = await store.put(record(body=SECRET.encode()))
             await store.put(evolve(kept, body=b"x" + SECRET.encode()))
     logged = [one.getMessage() for one in caplog.records if one.name.startswith("sqlalchemy")]
     assert any("UPDATE" in line for line in logged)
-    statements = [line for line in logged if not line.startswith(("Row", "Col"))]
-    assert not any(SECRET in line or SECRET.encode().hex() in line for line in statements)
+    assert not any(SECRET in line or SECRET.encode().hex() in line for line in logged)
 
 
 async def test_connections_that_died_in_the_pool_go_unnoticed(server):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, unique
 from typing import Final
 
 from attrs import frozen
@@ -17,6 +17,7 @@ from sqlalchemy import exc as sa
 from ..._exceptions import StoreError
 
 
+@unique
 class Remedy(Enum):
     """What may help against a failure.
 
@@ -103,7 +104,7 @@ _FOREIGN_LOOP: Final = Failure(
 _UNKNOWN: Final = Failure("the database failed, and the transaction was undone")
 
 _FAILURES: Final[Mapping[Failure, str]] = {
-    _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED 0A000",
+    _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED",
     _MEANWHILE: "42P07 42710 23505 1050 1061 1062",
     _LOCKED: "55P03 1205",
     _LOST: "57P01 57P02 57P03 57P05 1053 1079 1152 1927 2002 2003 2006 2013 2014 2055 4031",

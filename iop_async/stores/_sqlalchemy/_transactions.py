@@ -26,6 +26,9 @@ Operation: TypeAlias = Callable[[AsyncConnection, Statements], Awaitable[T]]
 _LOOK_AGAIN: Final = 60.0
 """Seconds after which the version of the tables is looked at again: others may have raised it."""
 
+_PATIENCE: Final = 30.0
+"""Seconds after which nothing is tried again: a dead host takes minutes each time."""
+
 _NAP: Final = 0.2
 """The longest pause in seconds before another try: those who met must not keep step."""
 
@@ -60,6 +63,7 @@ class Transactions:
 
     async def _patiently(self, do: Operation[T], *, isolates: bool = False) -> T:
         tries = dict.fromkeys(Remedy, 0)
+        until = monotonic() + _PATIENCE
         while True:
             try:
                 async with self._connected() as db:
@@ -74,7 +78,7 @@ class Transactions:
                 error = self._error(failure, code, exc)
             # The error is raised outside of the handler, or it would carry the driver's along.
             tries[failure.remedy] += 1
-            if tries[failure.remedy] > failure.remedy.value:
+            if tries[failure.remedy] > failure.remedy.value or monotonic() > until:
                 raise error
             await asyncio.sleep(uniform(0, min(_NAP, 0.01 * 2 ** sum(tries.values()))))
 
