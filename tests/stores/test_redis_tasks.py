@@ -185,7 +185,9 @@ def test_a_url_that_cannot_be_used_is_refused_unseen(url):
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("value", [redis.Redis(), None, 7, b"redis://h"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [redis.Redis(), None, 7, b"redis://h"], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_asyncio_client_is_refused(value):
     """With the name of what is wanted."""
     with pytest.raises(TypeError, match="takes a URL, a redis"):

@@ -9,7 +9,7 @@ from store_hands import record, rows, run
 from iop_async import stores
 from iop_async.stores import EncryptedStore, MemoryStore, SQLiteStore, from_url
 
-KEY = EncryptedStore.new_key()
+KEY = "u6DDo2Onw43xegpIKPtviUnrNrE3fpthjr8v/qAEegk="
 
 
 def test_a_file_by_its_url(tmp_path, monkeypatch):
