@@ -20,6 +20,7 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys,
     assert len(BLOCKS) >= 8
     app = iop.App("12345678", "helloworld")
     monkeypatch.setenv("IOP_APP_SECRET", app.secret)
+    monkeypatch.setenv("IOP_STORE", "sqlite:///tokens.db")
     monkeypatch.chdir(tmp_path)
     sandbox = Sandbox(apps=[SandboxApp(app.key, app.secret)], old_access_token="stays")
     with running(sandbox) as url:
@@ -52,7 +53,10 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys,
 def test_two_commands_do_all_set_up():
     """The gate runs them as they stand: one ends in the demo, one in the tests."""
     commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
-    assert [command.rpartition(" ")[2] for command in commands] == ["demo", "pytest"]
+    assert [command.rpartition("/")[2] for command in commands] == [
+        "iop-async demo",
+        "python -m pytest -n auto",
+    ]
 
 
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "pyproject.toml", "README.md"])

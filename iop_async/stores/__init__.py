@@ -7,6 +7,7 @@ Every store keeps the promises of :class:`~iop_async.protocols.TokenStore`, and 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from .._records import Record
 from ._memory import MemoryStore
 from ._spill import SpillJournal
 from ._sqlite import SQLiteStore
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EncryptedStore",
     "MemoryStore",
+    "Record",
     "RedisStore",
     "SQLAlchemyStore",
     "SQLiteStore",
