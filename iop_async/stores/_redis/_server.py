@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-import anyio
-import sniffio
 from attrs import define, field
 from redis.asyncio import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError
 
 from ..._exceptions import StoreError
+from .._tasks import Tasks
 from ._clients import Client, most_connections, name_of
 from ._durability import look_at
 from ._errors import is_lost, store_error
@@ -65,64 +64,33 @@ class Server:
         self._owned = owned
         self._slots = asyncio.Semaphore(1)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks(self.name, "redis-py")
         self._begun = False
-        self._closed = False
 
     async def run(
         self,
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
-        undo: Callable[[T], Awaitable[object]] | None = None,
+        undo: Callable[[T], Coroutine[Any, Any, object]] | None = None,
     ) -> T:
         """Do ``work``, which makes exchanges, and return what it returned.
 
         Args:
             undo: done afterwards where the caller was cancelled while it waited.
         """
-        self._require_open()
-        task = self._start(work())
-        try:
-            await asyncio.wait((task,))
-        except BaseException:
-            if undo is not None:
-                self._start(_undo(task, undo))
-            raise
-        try:
-            return task.result()
-        except StoreError as error:
-            # the frames that it came through hold the bodies of records
-            raise error.with_traceback(None) from None
-        finally:
-            del task  # or the traceback and the error would hold each other
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
-        return task
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # nobody asks where the caller was cancelled
-
-    def _require_open(self) -> None:
-        if self._closed:
-            self._refuse("this store is closed; make a new one")
-        if sniffio.current_async_library() != "asyncio":
-            self._refuse("redis-py needs asyncio, and so does RedisStore: use another store")
+        self._tasks.require_asyncio()
         self._loop = self._loop or asyncio.get_running_loop()
         self._require_its_loop()
+        return await self._tasks.run(work, undo=undo)
 
     def _require_its_loop(self) -> None:
         if self._loop is not asyncio.get_running_loop():
-            self._refuse("this store belongs to the event loop that used it first; make a new one")
-
-    def _refuse(self, words: str) -> None:
-        error = StoreError(f"{self.name}: {words}")
-        error.retryable = False
-        raise error
+            error = StoreError(
+                f"{self.name}: this store belongs to the event loop that used it first; make a new "
+                "one"
+            )
+            error.retryable = False
+            raise error
 
     async def exchange(self, exchange: Exchange) -> Any:
         """Run a script; what it returned, as bytes."""
@@ -179,19 +147,11 @@ class Server:
 
     async def aclose(self) -> None:
         """Finish what was asked for and close the client, if it is ours."""
-        is_first, self._closed = not self._closed, True
         if self._loop is None:
             return
         self._require_its_loop()
-        # cancelled, the rest would still be under way when the caller thinks it has ended
-        with anyio.CancelScope(shield=True):
-            while self._tasks:
-                await asyncio.wait(self._tasks)
-            if self._owned and is_first:
-                await self._client.aclose()
+        await self._tasks.aclose(self._release)
 
-
-async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
-    await asyncio.wait((task,))
-    if not task.cancelled() and task.exception() is None:
-        await undo(task.result())
+    async def _release(self) -> None:
+        if self._owned:
+            await self._client.aclose()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from datetime import datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
@@ -14,6 +13,7 @@ from ..._models import NotPickled, require_aware
 from ..._records import Record
 from .._checks import check_lease, check_record
 from .._decide import is_repetition
+from .._entering import EnteredOnce
 from .._pages import Pages
 from .._times import span, to_micros
 from . import _claims, _rows, _scripts
@@ -27,7 +27,7 @@ _PAGE: Final = 200
 """Records read at a time by :meth:`RedisStore.records`."""
 
 
-class RedisStore(NotPickled):
+class RedisStore(EnteredOnce, NotPickled):
     """Keeps records on a Redis server or a Redis Cluster, for any number of hosts.
 
     A method returns when the server has acknowledged. Whether that is durable, the server's
@@ -80,30 +80,12 @@ class RedisStore(NotPickled):
         _scripts.keys_of(prefix, "")  # raises for what is no text
         self._prefix = prefix
         self._server = Server(client, timeout=timeout, owned=owned)
-        self._entered = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.name!r}, prefix={self._prefix!r})"
 
-    async def __aenter__(self) -> Self:
-        if self._entered:
-            msg = "this store was entered before; make a new one"
-            raise RuntimeError(msg)
-        self._entered = True
-        try:
-            await self.get("", "")  # for its side effect: the server is there and knows scripts
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+    async def _open(self) -> None:
+        await self.get("", "")  # for its side effect: the server is there and knows scripts
 
     def _exchange(
         self, script: _scripts.Script, scope: str, *args: str | bytes | int, again: bool = True

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from attrs import evolve
 from sqlalchemy import MetaData
@@ -15,19 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ..._models import require_aware
 from ..._records import Record
 from .._checks import check_lease, check_record
+from .._entering import EnteredOnce
 from .._pages import Pages
+from .._tasks import Tasks
 from .._times import from_micros, to_micros
 from . import _leases, _reads, _tables, _writes
 from ._engines import open_engine
 from ._statements import Statements
-from ._tasks import Tasks
 from ._transactions import Transactions
 from ._types import SENT
 
 T = TypeVar("T")
 
 
-class SQLAlchemyStore:
+class SQLAlchemyStore(EnteredOnce):
     """Keeps records in PostgreSQL, MySQL, MariaDB or SQLite, for any number of hosts.
 
     The tables are made by :meth:`create_tables`, by the statements of :meth:`ddl`, or by a
@@ -60,8 +60,7 @@ class SQLAlchemyStore:
         self._tables: Final = _tables.make_tables(table_prefix, SENT)
         self._metadata: Final = _tables.make_tables(table_prefix).metadata
         self._engine: Final = open_engine(engine)
-        self._entered = False
-        self._tasks = Tasks(self._engine.where)
+        self._tasks = Tasks(self._engine.where, "SQLAlchemy")
         self._transactions = Transactions(self._engine, self._tables)
 
     def __repr__(self) -> str:
@@ -86,25 +85,8 @@ class SQLAlchemyStore:
         """Make the tables that are missing. Several hosts may do so at once, and again."""
         await self._tasks.run(self._transactions.create_tables)
 
-    async def __aenter__(self) -> Self:
-        if self._entered:
-            msg = "this store was entered before; make a new one"
-            raise RuntimeError(msg)
-        self._entered = True
-        try:
-            await self._tasks.run(partial(self._transactions.read, _nothing))
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+    async def _open(self) -> None:
+        await self._tasks.run(partial(self._transactions.read, _nothing))
 
     async def get(self, scope: str, seller: str) -> Record | None:
         """The record that ``seller`` finds."""

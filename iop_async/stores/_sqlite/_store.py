@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from ..._models import require_aware
 from ..._records import Record
 from .._checks import check_lease, check_record
+from .._entering import EnteredOnce
 from .._pages import Pages
 from .._times import from_micros, span, to_micros, utc_now
 from .._worker import Worker
@@ -26,7 +26,7 @@ _PAGE: Final = 200
 """Records read at a time by :meth:`SQLiteStore.records`."""
 
 
-class SQLiteStore:
+class SQLiteStore(EnteredOnce):
     """Keeps records in one file, for any number of tasks and processes of one host.
 
     A write is on the disk when its method returns; writes that wait at the same time share one
@@ -60,7 +60,6 @@ class SQLiteStore:
         # a daemon that changes its directory must not find another file under the same name
         self._path = Path(path).absolute()
         self._now = now
-        self._entered = False
         self._writer = Worker[sqlite3.Connection](str(self._path), Writer(self._path, busy_timeout))
         self._reader = Worker[sqlite3.Connection](str(self._path), Reader(self._path, busy_timeout))
 
@@ -72,25 +71,8 @@ class SQLiteStore:
         """The file, absolute."""
         return self._path
 
-    async def __aenter__(self) -> Self:
-        if self._entered:
-            msg = "this store was entered before; make a new one"
-            raise RuntimeError(msg)
-        self._entered = True
-        try:
-            await self._writer.run(_nothing)
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+    async def _open(self) -> None:
+        await self._writer.run(_nothing)
 
     async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         if not self._writer.has_begun:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from ..._exceptions import StoreError
+from .._exceptions import StoreError
 
 T = TypeVar("T")
 
@@ -25,10 +25,12 @@ class Tasks:
 
     Args:
         where: what the store is connected to, for errors.
+        library: what it is connected with, which runs under asyncio only.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, library: str) -> None:
         self._where = where
+        self._library = library
         self._running: set[asyncio.Task[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -43,7 +45,7 @@ class Tasks:
         Args:
             undo: done afterwards where the caller was cancelled while it waited.
         """
-        require_asyncio()
+        self.require_asyncio()
         if self._closing is not None:
             msg = f"{self._where}: this store is closed; make a new one"
             raise StoreError(msg)
@@ -57,7 +59,21 @@ class Tasks:
         if task.cancelled():
             msg = f"{self._where}: the store was closed before this was done; it may have been done"
             raise StoreError(msg)
-        return task.result()
+        try:
+            return task.result()
+        except StoreError as error:
+            # the frames that it came through hold the bodies of records
+            raise error.with_traceback(None) from None
+        finally:
+            del task  # or the traceback and the error would hold each other
+
+    def require_asyncio(self) -> None:
+        """Raises ``RuntimeError`` where another event loop runs."""
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            return
+        msg = f"{self._where}: {self._library} runs under asyncio only; under trio use SQLiteStore"
+        raise RuntimeError(msg)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -72,7 +88,7 @@ class Tasks:
 
     async def aclose(self, release: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let what was begun be done, then ``release`` what it was done with. Again: nothing."""
-        require_asyncio()
+        self.require_asyncio()
         loop = asyncio.get_running_loop()
         if self._closing is None:
             self._closing = loop.create_task(self._close(release))
@@ -93,12 +109,3 @@ async def _undo(task: asyncio.Task[T], undo: Callable[[T], Coroutine[Any, Any, o
     if not task.cancelled() and task.exception() is None:
         with suppress(StoreError):  # the lease that nobody knows of runs out by itself
             await undo(task.result())
-
-
-def require_asyncio() -> None:
-    """Raises ``RuntimeError`` where another event loop runs."""
-    with suppress(RuntimeError):
-        asyncio.get_running_loop()
-        return
-    msg = "SQLAlchemyStore runs under asyncio only, as SQLAlchemy does; under trio use SQLiteStore"
-    raise RuntimeError(msg)
