@@ -82,7 +82,7 @@ async def test_without_the_key_nobody_is_taken_for_unknown(world, keys):
         for ask in (tokens.token, tokens.refresh, tokens.status, tokens.forget):
             with pytest.raises(iop.StoreError, match="cannot decrypt the record of seller '1001'"):
                 await ask("1001")
-        with pytest.raises((iop.StoreError, ExceptionGroup)):
+        with pytest.raises(iop.StoreError, match="cannot"):
             await tokens.refresh_due()
         with pytest.raises(iop.StoreError, match="1 cannot be decrypted"):
             await anext(tokens.statuses())
