@@ -68,3 +68,29 @@ def errors(error: iop.IopError) -> None:
     if isinstance(error, iop.ApiError):
         assert_type(error.code, str)
         assert_type(error.request_id, str | None)
+
+
+async def grants(client: iop.Client) -> None:
+    stores: tuple[iop.TokenStore, ...] = (
+        iop.stores.MemoryStore(),
+        iop.stores.SQLiteStore(Path("tokens.db")),
+        iop.stores.RedisStore("redis://localhost", prefix="shop"),
+        iop.stores.SQLAlchemyStore("postgresql+asyncpg://localhost/shop"),
+    )
+    async with iop.TokenManager(client, stores[0], role="follower") as tokens:
+        assert_type(tokens, iop.TokenManager)
+        assert_type(await tokens.authorize("code"), iop.Token)
+        assert_type(await tokens.token("1001"), iop.Token)
+        caller: iop.Caller = tokens.seller("1001")
+        assert_type(await caller.call("/a"), iop.Reply)
+        report = await tokens.refresh_many(["1001"], on_progress=print)
+        assert_type(report, iop.tokens.RefreshReport)
+        assert_type(report.failed, Mapping[str, Exception])
+        assert_type(await tokens.refresh_due(), iop.tokens.RefreshReport)
+        assert_type(await tokens.status("1001"), iop.tokens.SellerStatus)
+        async for status in tokens.statuses():
+            assert_type(status.expires_at, datetime | None)
+        async for event in tokens.events():
+            assert_type(event, iop.tokens.TokenEvent)
+        assert_type(await tokens.forget("1001"), bool)
+        assert_type(tokens.scope, str)
