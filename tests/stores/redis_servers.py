@@ -1,34 +1,15 @@
 """Redis servers that tests start, stop, stall and kill."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 
-import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from services import REDIS, require
-
-
-def _binary(name):
-    found = shutil.which(name)
-    if found is None:
-        missing = f"{name} is not installed, and the test needs a server of its own"
-        if os.environ.get("IOP_ASYNC_SERVICES") == "required":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+from services import REDIS, binary, free_port, require
 
 
 class OwnServer:
@@ -38,7 +19,7 @@ class OwnServer:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [
-            _binary("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
+            binary("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
             "--dir", str(directory), "--save", "", *options,
         ]  # fmt: skip
         self._process = None

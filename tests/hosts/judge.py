@@ -1,0 +1,125 @@
+"""What became of every grant: the gateway's ledger against what the hosts noted and stored."""
+
+from collections import Counter, defaultdict
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Case:
+    """What there is to judge by.
+
+    Attributes:
+        ledger: the refreshes that were presented.
+        live: seller to the refresh token that the gateway takes.
+        stored: seller to what the store has in the end.
+        notes: of all hosts, in order.
+        killed: process id to when.
+        pauses: process id, begin and end of a process' standing still.
+    """
+
+    ledger: list = field(repr=False)
+    live: dict = field(repr=False)
+    stored: dict = field(repr=False)
+    notes: list = field(repr=False)
+    killed: dict = field(repr=False)
+    pauses: list = field(repr=False)
+
+    def of(self, *kinds):
+        return [note for note in self.notes if note["kind"] in kinds]
+
+
+def count(case):
+    """All that is to be told."""
+    lost = losses(case)
+    alarmed = {seller for seller, one in case.stored.items() if one["state"] != "live"}
+    times = Counter(entry.token for entry in case.ledger)
+    told = Counter(note["kind"] for note in case.notes)
+    return {
+        "presented": len(case.ledger),
+        "probed": sum(count - 1 for count in times.values()),
+        "kills": len(case.killed),
+        "stops": len(case.pauses),
+        "alarms on the way": told["ambiguous"] + told["reauthorize"],
+        "reported lost": len(lost & alarmed),
+        "false alarms": len(alarmed - lost),
+        "silently lost": len(lost - alarmed),
+        "lost without a kill": len([seller for seller in lost if not _died_with(case, seller)]),
+        "spent tokens presented again": len(presented_again(case)),
+    }
+
+
+def losses(case):
+    """The sellers of whom the store does not have what the gateway takes."""
+    return {seller for seller, token in case.live.items() if case.stored[seller]["token"] != token}
+
+
+def _died_with(case, seller):
+    """Whether a process that was killed had the seller's newest pair, and nobody else did.
+
+    It had presented the token before it, and no write that held the pair was acknowledged.
+    """
+    if any(case.live[seller] in _usable(note) for note in case.of("put")):
+        return False
+    spent = [entry for entry in case.ledger if entry.seller == seller and entry.accepted][-1]
+    senders = {
+        note["pid"]
+        for note in case.of("sending")
+        if note["token"] == spent.token and note["at"] <= spent.at.timestamp()
+    }
+    return any(case.killed.get(pid, 0.0) >= spent.at.timestamp() for pid in senders)
+
+
+def _usable(note):
+    """The refresh tokens that whoever reads a record may present."""
+    return [*([note["token"]] if note["state"] == "live" else []), *note["aside"]]
+
+
+def presented_again(case):
+    """Refreshes begun with a token that the store was known not to hold as good any more.
+
+    Known is what was acknowledged before the process gave the request to its network; a process
+    that stood still after that gave it when it went on. What began to be written meanwhile counts
+    for the store as well: it may be there although nobody was told.
+    """
+    sendings = defaultdict(list)
+    for note in case.notes:
+        if note["kind"] == "sending":
+            sendings[note["token"]].append(note)
+        elif note["kind"] == "unsent":
+            mine = [one for one in sendings[note["token"]] if one["pid"] == note["pid"]]
+            sendings[note["token"]].remove(mine[-1])
+    written = defaultdict(list)
+    for note in case.of("put", "putting"):
+        written[note["seller"]].append(note)
+    guilty = []
+    for entry in case.ledger:
+        at = entry.at.timestamp()
+        open_ones = [note for note in sendings[entry.token] if note["at"] <= at]
+        moments = {_moment(case, note, at): note for note in open_ones}
+        innocent = [m for m in moments if not _is_spent(entry.token, written[entry.seller], m, at)]
+        if innocent:
+            sendings[entry.token].remove(moments[min(innocent)])
+        else:
+            guilty.append(entry)
+    return guilty
+
+
+def _moment(case, note, at):
+    """When a process began to send what the gateway saw at a time."""
+    ends = [
+        end
+        for pid, begin, end in case.pauses
+        if pid == note["pid"] and note["at"] < end <= at and begin <= end
+    ]
+    return max([note["at"], *ends])
+
+
+def _is_spent(token, written, moment, at):
+    """Whether the newest that was acknowledged before a moment does not have a token as good."""
+    known = [note for note in written if note["kind"] == "put" and note["at"] < moment]
+    if not known:
+        return False
+    newest = max(known, key=lambda note: note["revision"])
+    maybe = [note for note in written if note["at"] < at and note["revision"] > newest["revision"]]
+    return not any(token in _usable(note) for note in [newest, *maybe])

@@ -1,0 +1,51 @@
+"""The servers that tests are run against; where one is missing, its tests skip and say why."""
+
+import os
+import shutil
+import socket
+from glob import glob
+
+import pytest
+
+POSTGRESQL = "postgresql+asyncpg://postgres@127.0.0.1:5432/test"
+MARIADB = "mysql+aiomysql://root@127.0.0.1:3306/test"
+REDIS = "redis://127.0.0.1:6379/9"
+
+_ADDRESSES = {
+    POSTGRESQL: ("PostgreSQL", "127.0.0.1", 5432),
+    MARIADB: ("MariaDB", "127.0.0.1", 3306),
+    REDIS: ("Redis", "127.0.0.1", 6379),
+}
+
+
+def require(url):
+    """Skip the test where the server does not listen; fail it where every server must be there."""
+    name, host, port = _ADDRESSES[url]
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError as error:
+        _miss(f"{name} does not listen at {host}:{port}: {error}")
+    return url
+
+
+def binary(name, *elsewhere):
+    """Where a program is, to start a server of the test's own; ``elsewhere`` are patterns."""
+    found = shutil.which(name) or max(
+        (path for pattern in elsewhere for path in glob(f"{pattern}/{name}")), default=None
+    )
+    if found is None:
+        _miss(f"{name} is not installed, and the test needs a server of its own")
+    return found
+
+
+def free_port():
+    """A port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def _miss(what):
+    if os.environ.get("IOP_ASYNC_SERVICES") == "required":
+        pytest.fail(what)
+    pytest.skip(what)
