@@ -3,7 +3,7 @@
 import os
 import shutil
 import socket
-from glob import glob
+from pathlib import Path
 
 import pytest
 
@@ -28,11 +28,10 @@ def require(url):
     return url
 
 
-def binary(name, *elsewhere):
-    """Where a program is, to start a server of the test's own; ``elsewhere`` are patterns."""
-    found = shutil.which(name) or max(
-        (path for pattern in elsewhere for path in glob(f"{pattern}/{name}")), default=None
-    )
+def binary(name, elsewhere="usr/sbin"):
+    """Where a program is, to start a server of the test's own; else in folders of a pattern."""
+    others = Path("/").glob(f"{elsewhere}/{name}")
+    found = shutil.which(name) or max(map(str, others), default=None)
     if found is None:
         _miss(f"{name} is not installed, and the test needs a server of its own")
     return found

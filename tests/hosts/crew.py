@@ -33,13 +33,15 @@ class Crew:
         self._paused = {}
 
     def __enter__(self):
-        self._driver = subprocess.Popen(
-            [sys.executable, str(PROGRAM)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
+        with (self.directory / "hosts.log").open("ab") as log:
+            self._driver = subprocess.Popen(
+                [sys.executable, str(PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+            )
         return self
 
     def __exit__(self, *_):
@@ -96,7 +98,7 @@ class Crew:
         for name in names:
             os.kill(self.pids[name], signal.SIGTERM)
         for name in names:
-            assert self._ask(self.pids.pop(name)) == 0, f"{name} failed"
+            assert self._ask(self.pids.pop(name)) == 0, f"{name} failed: see {self.directory}"
 
     def notes(self):
         """What all of them noted, in order."""

@@ -119,7 +119,7 @@ def fork(settings, others):
         stream.close()
     try:
         asyncio.run(keep(settings, lambda: os.kill(os.getpid(), signal.SIGSTOP)))
-    except BaseException:  # it must not go on as its parent
+    except BaseException:  # noqa: BLE001 - it must not go on as its parent
         traceback.print_exc()
         os._exit(1)
     os._exit(0)

@@ -63,11 +63,12 @@ def _died_with(case, seller):
         return False
     spent = [entry for entry in case.ledger if entry.seller == seller and entry.accepted][-1]
     senders = {
-        note["pid"]
+        note["pid"]: note["at"]
         for note in case.of("sending")
         if note["token"] == spent.token and note["at"] <= spent.at.timestamp()
     }
-    return any(case.killed.get(pid, 0.0) >= spent.at.timestamp() for pid in senders)
+    # the request goes its way also where its sender does not live to see it arrive
+    return any(case.killed.get(pid, 0.0) >= begun for pid, begun in senders.items())
 
 
 def _usable(note):

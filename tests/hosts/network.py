@@ -79,7 +79,7 @@ class Network:
                 return
             if self._cut == "hang":
                 link.carries.clear()
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):
                 await link.carry(reader, self._behind)
         finally:
             self._links.discard(link)

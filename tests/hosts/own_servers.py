@@ -112,7 +112,7 @@ class OwnPostgreSQL(OwnServer):
     polite = signal.SIGINT  # ends the sessions of clients that are connected
 
     def _program(self, name):
-        return binary(name, "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
+        return binary(name, "usr/lib/postgresql/*/bin")
 
     def prepare(self):
         self._run(
@@ -128,10 +128,9 @@ class OwnPostgreSQL(OwnServer):
         ]  # fmt: skip
 
     def furnish(self):
-        # it listens before it serves
-        binary_of = self._program("pg_isready")
         until = time.monotonic() + 60
-        while subprocess.run([binary_of, "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode:
+        ask = [self._program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ask, check=False).returncode:  # it listens before it serves
             assert time.monotonic() < until, "the server does not serve"
             time.sleep(0.05)
 
@@ -149,7 +148,7 @@ class OwnMariaDB(OwnServer):
 
     def command(self):
         return [
-            binary("mariadbd", "/usr/sbin", "/usr/libexec"), "--no-defaults",
+            binary("mariadbd"), "--no-defaults",
             f"--datadir={self.directory}/data", f"--port={self.port}", "--skip-grant-tables",
             f"--socket={self.directory}/socket", f"--pid-file={self.directory}/pid",
             "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=64M", "--max-connections=300",
