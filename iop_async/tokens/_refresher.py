@@ -136,6 +136,8 @@ class Refresher:
         try:
             async with self._slots:
                 await self._rate.wait()
+                if (newer := await self._answer_to(grant)) is not None:
+                    return newer
                 with sending_by(self._vault.lease_end(grant)):
                     token = await self._endpoints.refresh_token(
                         self._client, refresh_token=grant.token.refresh_token or ""
@@ -152,6 +154,20 @@ class Refresher:
             )
             raise
         return await self._settle_success(grant, token)
+
+    async def _answer_to(self, grant: Grant) -> Grant | None:
+        """What came of the presentation before this one, if the store has it by now.
+
+        Whoever made it may be alive: its lease ran out, and its answer came after the look at the
+        store that this probe was decided by.
+        """
+        if grant.intent is None or not grant.intent.is_probe:
+            return None
+        current = await self._vault.load(grant.seller)
+        if current is None or current.age <= grant.age:
+            return None
+        await self._vault.release(current)
+        return current
 
     async def _require_presentable(self, grant: Grant, now: datetime) -> None:
         """Raises where there is nothing to present, and gives the lease back then."""

@@ -1,0 +1,80 @@
+"""A lease that ends under a refresh, and one that must not: who presents what, and who does not."""
+
+from contextlib import asynccontextmanager
+
+import anyio
+from tokens_hands import Between, WatchedStore
+from tokens_world import either_loop, eventually
+
+LEASE = 0.3
+
+
+class LeasedOnce(WatchedStore):
+    """A store that lends each seller to its holder, and lengthens nothing."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self._lent = set()
+
+    async def lease(self, scope, seller, *, holder, seconds):
+        if seconds and seller in self._lent:
+            return None
+        self._lent.add(seller)
+        return await self._store.lease(scope, seller, holder=holder, seconds=seconds)
+
+
+@asynccontextmanager
+async def held():
+    """A transport that keeps answers back until ``let_go`` is set; ``asked`` counts them."""
+
+    async def answer(go_on):
+        transport.asked += 1
+        answered = await go_on()
+        await transport.let_go.wait()
+        return answered
+
+    transport = Between(answer)
+    transport.asked, transport.let_go = 0, anyio.Event()
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
+
+
+@either_loop
+async def test_a_probe_that_waited_finds_the_answer_and_presents_nothing(world):
+    """The first holder lost its lease and stored the pair while the next one waited its turn."""
+    async with (
+        held() as first,
+        held() as second,
+        world.manager(
+            LeasedOnce(world.store()), client=world.client(transport=first), lease_seconds=LEASE
+        ) as one,
+        world.manager(
+            client=world.client(transport=second), lease_seconds=LEASE, concurrency=1
+        ) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        store = world.store()
+        for seller in ("1001", "1002"):
+            await one.authorize(world.code(seller))
+        tasks.start_soon(one.refresh, "1001")
+        await eventually(lambda: first.asked == 1)
+        tasks.start_soon(other.refresh, "1002")
+        await eventually(lambda: second.asked == 1)
+        probed = []
+
+        async def probe():
+            probed.append(await other.refresh("1001"))
+
+        tasks.start_soon(probe)
+        while b'"presentations":2' not in (await store.get(one.scope, "1001")).body:
+            await anyio.sleep(0.01)
+        first.let_go.set()
+        while (await store.get(one.scope, "1001")).generation == 1:
+            await anyio.sleep(0.01)
+        second.let_go.set()
+        await eventually(lambda: bool(probed))
+        assert probed[0].refresh_token == world.live("1001").refresh_token
+        assert world.presented() == second.asked + first.asked == 2
+        await store.aclose()
