@@ -96,10 +96,12 @@ class Vault:
 
         A lease of one's own is lengthened.
         """
-        if grant.seller in self._unpersisted:
-            newest = await self.load(grant.seller)
-            if newest is self._unpersisted.get(grant.seller):
-                return newest
+        waiting = self._unpersisted.get(grant.seller)
+        if waiting is not None:
+            try:
+                await self._flush(waiting)  # or others find it due, and no lease on it
+            except StoreError:
+                return waiting
         try:
             record = await self._lease(grant.seller)
         except StoreError:
@@ -352,15 +354,19 @@ class Vault:
         written = []
         for grant in self.unpersisted:
             try:
-                settled = await self._settle_or_insert(grant)
+                settled = await self._flush(grant)
             except StoreError as error:
                 if error.retryable:
                     break  # the store fails
                 continue
-            await self._discard(grant)
             if settled is not None:
                 written.append(settled)
         return written
+
+    async def _flush(self, grant: Grant) -> Grant | None:
+        settled = await self._settle_or_insert(grant)
+        await self._discard(grant)
+        return settled
 
     async def _settle_or_insert(self, grant: Grant) -> Grant | None:
         stored = await self._first_stored(grant.sellers)

@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 
 import anyio
-from tokens_hands import Between, WatchedStore
+from tokens_hands import Between, WatchedStore, failing
 from tokens_world import either_loop, eventually
 
 LEASE = 0.3
@@ -78,3 +78,27 @@ async def test_a_probe_that_waited_finds_the_answer_and_presents_nothing(world):
         assert probed[0].refresh_token == world.live("1001").refresh_token
         assert world.presented() == second.asked + first.asked == 2
         await store.aclose()
+
+
+@either_loop
+async def test_a_pair_that_the_store_did_not_take_is_presented_under_a_lease(world):
+    """Written to the store first, or whoever finds it due there would present it as well."""
+    watched = WatchedStore(world.store())
+    async with (
+        held() as transport,
+        world.manager(
+            watched, client=world.client(transport=transport), lease_seconds=60
+        ) as tokens,
+        anyio.create_task_group() as tasks,
+    ):
+        transport.let_go.set()
+        await tokens.authorize(world.code())
+        watched.before = failing(1)
+        await tokens.refresh("1001")
+        assert not (await tokens.status("1001")).is_persisted
+        transport.let_go = anyio.Event()
+        tasks.start_soon(tokens.refresh, "1001")
+        await eventually(lambda: transport.asked == 2)
+        lent = await watched.lease(tokens.scope, "1001", holder="another", seconds=1)
+        transport.let_go.set()
+        assert lent is None
