@@ -76,12 +76,16 @@ class Running:
         while True:
             await anyio.sleep(self._lease_seconds / 3)
             now = set(self.flights.sellers)
-            for seller in before & now:
-                try:
-                    await self._vault.lengthen(seller)
-                except IopError as error:
-                    self._on_error(error)
+            async with anyio.create_task_group() as tasks:  # one by one, the last might be too late
+                for seller in before & now:
+                    tasks.start_soon(self._lengthen, seller)
             before = now
+
+    async def _lengthen(self, seller: str) -> None:
+        try:
+            await self._vault.lengthen(seller)
+        except IopError as error:
+            self._on_error(error)
 
     async def aclose(self, drain_seconds: float) -> None:
         """Let flights land within ``drain_seconds``; then stop."""

@@ -102,3 +102,34 @@ async def test_a_pair_that_the_store_did_not_take_is_presented_under_a_lease(wor
         lent = await watched.lease(tokens.scope, "1001", holder="another", seconds=1)
         transport.let_go.set()
         assert lent is None
+
+
+@either_loop
+async def test_a_lease_that_cannot_be_lengthened_keeps_no_other_from_it(world):
+    """All of them are lengthened at the same time."""
+    lengthened = set()
+    hangs = anyio.Event()
+
+    class Hanging(WatchedStore):
+        async def lease(self, scope, seller, *, holder, seconds):
+            if transport.asked == 3 and seconds:
+                lengthened.add(seller)
+                if len(lengthened) == 1:
+                    await hangs.wait()
+            return await self._store.lease(scope, seller, holder=holder, seconds=seconds)
+
+    sellers = ["1001", "1002", "1003"]
+    async with (
+        held() as transport,
+        world.manager(
+            Hanging(world.store()), client=world.client(transport=transport), lease_seconds=LEASE
+        ) as tokens,
+    ):
+        for seller in sellers:
+            await tokens.authorize(world.code(seller))
+        async with anyio.create_task_group() as tasks:
+            for seller in sellers:
+                tasks.start_soon(tokens.refresh, seller)
+            await eventually(lambda: lengthened == set(sellers))
+            hangs.set()
+            transport.let_go.set()
