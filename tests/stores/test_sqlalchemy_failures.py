@@ -231,3 +231,22 @@ async def test_a_file_that_is_no_database_is_told(tmp_path):
         await store.get(SCOPE, "1001")
     await store.aclose()
     assert path.read_bytes() == b"garbage" * 1000
+
+
+async def test_a_database_that_does_not_answer_is_not_waited_for(server):
+    """The store says so, and works again when the database does."""
+    async with SQLAlchemyStore(server.url, table_prefix=server.prefix, timeout=0.5) as store:
+        kept = await store.put(record("1"))
+        async with server.locked("UPDATE {t}records SET generation = generation"):
+            with pytest.raises(StoreError, match="did not answer in time") as caught:
+                await store.put(evolve(kept, generation=2))
+        assert caught.value.retryable
+        for _ in range(20):  # more than the pool has: none of them is lost
+            kept = await store.put(evolve(kept, generation=kept.generation + 1))
+        assert await store.get(SCOPE, "1") == kept
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_refused(timeout):
+    with pytest.raises(ValueError, match="positive number of seconds"):
+        SQLAlchemyStore("postgresql://127.0.0.1/test", timeout=timeout)

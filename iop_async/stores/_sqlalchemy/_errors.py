@@ -61,6 +61,11 @@ _LOST: Final = Failure(
     "database runs and can be reached",
     Remedy.FRESH_CONNECTION,
 )
+_SILENT: Final = Failure(
+    "the database did not answer in time; whether the last statement was done is not known. Look "
+    "whether it hangs or can be reached, or give the store a longer timeout",
+    Remedy.WAITED_LONG,
+)
 _LOGIN: Final = Failure(
     "the database refuses this user or password; correct the URL, or grant the user access",
     is_passing=False,
@@ -140,6 +145,8 @@ def look_at(exc: Exception) -> tuple[Failure, str]:
     """What went wrong, and the database's code for it."""
     if isinstance(exc, sa.TimeoutError):
         return _POOL, "pool timeout"
+    if isinstance(exc, TimeoutError):
+        return _SILENT, type(exc).__name__
     orig = exc.orig if isinstance(exc, sa.DBAPIError) and exc.orig is not None else exc
     code = _code_of(orig)
     failure = _BY_CODE.get(code)

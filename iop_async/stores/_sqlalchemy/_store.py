@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
@@ -54,14 +55,21 @@ class SQLAlchemyStore(EnteredOnce):
             where it needs it; it is not disposed of. To log its statements without what is in
             them, make it with ``hide_parameters=True``.
         table_prefix: what the names of the tables begin with.
+        timeout: seconds for one transaction, before it is begun once more or ``StoreError``; a
+            connection that died silently is not waited for any longer.
     """
 
-    def __init__(self, engine: str | AsyncEngine, *, table_prefix: str = "iop_") -> None:
+    def __init__(
+        self, engine: str | AsyncEngine, *, table_prefix: str = "iop_", timeout: float = 10.0
+    ) -> None:
+        if not (math.isfinite(timeout) and timeout > 0):
+            msg = f"timeout is a positive number of seconds, not {timeout}"
+            raise ValueError(msg)
         self._tables: Final = _tables.make_tables(table_prefix, SENT)
         self._metadata: Final = _tables.make_tables(table_prefix).metadata
         self._engine: Final = open_engine(engine)
         self._tasks = Tasks(self._engine.where, "SQLAlchemy")
-        self._transactions = Transactions(self._engine, self._tables)
+        self._transactions = Transactions(self._engine, self._tables, timeout=timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._engine.where!r})"

@@ -29,6 +29,9 @@ _LOOK_AGAIN: Final = 60.0
 _PATIENCE: Final = 30.0
 """Seconds after which nothing is tried again: a dead host takes minutes each time."""
 
+_CROWDED: Final = 30.0
+"""Seconds in which a connection of the pool becomes free, or the pool says that none does."""
+
 _NAP: Final = 0.2
 """The longest pause in seconds before another try: those who met must not keep step."""
 
@@ -38,10 +41,14 @@ class Transactions:
 
     An operation may be done several times, each time but the last in vain, or unknown to have been
     done when the connection broke. It has to stand that.
+
+    Args:
+        timeout: seconds for each transaction, once it has a connection.
     """
 
-    def __init__(self, engine: Engine, tables: Tables) -> None:
+    def __init__(self, engine: Engine, tables: Tables, *, timeout: float) -> None:
         self._engine = engine
+        self._timeout = timeout
         self._tables = tables
         self._say: Statements | None = None
         self._look_at_version = 0.0
@@ -93,7 +100,12 @@ class Transactions:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         self._come_home()
-        async with self._turn, self._engine.pool.connect() as db:
+        async with (
+            self._turn,
+            asyncio.timeout(_CROWDED + self._timeout) as limit,
+            self._engine.pool.connect() as db,
+        ):
+            limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
             try:
                 yield db
             except Exception as exc:
