@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
+import anyio
 from attrs import evolve
 
 from .._exceptions import StaleRecord, StoreError
@@ -21,6 +23,9 @@ from ._each import Each
 from ._grants import Grant, authorized, from_record, names_of, to_record, wanted, with_candidate
 
 _log = logging.getLogger("iop_async.tokens")
+
+_PATIENCE: Final = 10.0
+"""Seconds that a store may take for an outcome, which goes to the journal then."""
 
 
 class Vault:
@@ -217,7 +222,8 @@ class Vault:
         """
         self._lease_ends.pop(grant.seller, None)
         try:
-            kept = await self._settle(grant, pair)
+            with anyio.fail_after(_PATIENCE):  # a process that dies now takes the pair along
+                kept = await self._settle(grant, pair)
         except Exception as error:  # noqa: BLE001 - a bug of somebody's store must not cost a pair
             if self._is_superseded(grant):
                 return self._unpersisted[grant.seller]

@@ -197,3 +197,22 @@ async def test_a_damaged_store_is_an_error_and_never_an_empty_one(world, garbage
     async with world.manager() as tokens:
         assert (await tokens.token("1001")).access_token == token.access_token
     assert world.presented() == 0
+
+
+@either_loop
+async def test_a_pair_is_journalled_while_the_store_says_nothing(world, monkeypatch):
+    """Neither yes nor no: it is in the journal before anybody has waited for long."""
+    monkeypatch.setattr("iop_async.tokens._vault._PATIENCE", 0.1)
+    wakes = anyio.Event()
+
+    async def hang(written):
+        if written == "outcome":
+            await wakes.wait()
+
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        store.before = hang
+        token = await tokens.refresh("1001")
+        assert token.refresh_token == world.live().refresh_token
+        assert await journalled(world) == [token.refresh_token]
+        wakes.set()
