@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, evolve, field, frozen
+from attrs import asdict, evolve, field, fields_dict, frozen
 
 from .._exceptions import StoreError
 from .._models import Seller, Token
@@ -364,8 +364,15 @@ def _token_from_json(fields: dict[str, Any]) -> Token:
     )
 
 
+_SELLER: Final = frozenset(fields_dict(Seller))
+
+
 def _sellers(listed: Iterable[dict[str, Any]]) -> tuple[Seller, ...]:
-    return tuple(Seller(**seller) for seller in listed)
+    # A later release may have added fields.
+    return tuple(
+        Seller(**{name: value for name, value in seller.items() if name in _SELLER})
+        for seller in listed
+    )
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -33,7 +33,7 @@ class Keeper:
             store's clock, which may differ.
         on_error: told of every error that is no failed refresh.
         on_grant: told of every grant that was tended to.
-        on_failure: told of every seller whose refresh failed.
+        on_failure: told of every seller whose refresh failed, and why.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Keeper:
         pause: float,
         on_error: Callable[[Exception], None],
         on_grant: Callable[[Grant], None],
-        on_failure: Callable[[str], None],
+        on_failure: Callable[[str, IopError], None],
     ) -> None:
         self._vault = vault
         self._refresher = refresher
@@ -103,8 +103,8 @@ class Keeper:
     async def _tend(self, grant: Grant) -> Grant:
         try:
             tended = await self._refresher.tend(grant)
-        except IopError:  # it was announced
-            self._on_failure(grant.seller)
+        except IopError as error:  # it was announced
+            self._on_failure(grant.seller, error)
             raise
         except Exception as error:
             self._on_error(error)

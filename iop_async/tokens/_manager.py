@@ -31,6 +31,7 @@ from ._events import Announcer, EventStream, TokenEvent
 from ._flights import Flight, Work
 from ._follower import Follower
 from ._grants import Grant
+from ._outcomes import is_of_the_store
 from ._parallel import for_each
 from ._rate import Rate
 from ._refresher import Refresher
@@ -213,15 +214,21 @@ class TokenManager:
             IopError: it failed; the token is as good as before where the error does not say
                 ``may_have_been_applied``.
         """
-        grant = await self._load(seller)
-        return (await self._refresh(grant).outcome()).token
+        return (await self._successor(await self._load(seller))).token
 
     async def replace(self, seller: str, *, rejected: str) -> Token:
         """A newer token than ``rejected``, which the gateway refused as an access token."""
         grant = await self._load(seller)
         if grant.token.access_token != rejected:
             return grant.token
-        return (await self._refresh(grant, rejected=rejected).outcome()).token
+        return (await self._successor(grant, rejected=rejected)).token
+
+    async def _successor(self, grant: Grant, *, rejected: str | None = None) -> Grant:
+        while True:
+            successor = await self._refresh(grant, rejected=rejected).outcome()
+            # A flight that was joined may have left a grant as it is, which was not due.
+            if successor.age > grant.age or successor.token != grant.token:
+                return successor
 
     async def refresh_many(
         self, sellers: Iterable[str], *, on_progress: Callable[[Progress], object] | None = None
@@ -268,8 +275,8 @@ class TokenManager:
     async def _tend(self, refresher: Refresher, grant: Grant) -> Grant:
         try:
             tended = await refresher.tend(grant)
-        except IopError:
-            self._cache.drop(grant.seller)
+        except IopError as error:
+            self._after_failure(grant.seller, error)
             raise
         self._cache.update(tended)
         return tended
@@ -324,13 +331,18 @@ class TokenManager:
     async def _fly(self, running: Running, grant: Grant, work: Work) -> Grant:
         try:
             successor = await work()
-        except IopError:
-            self._cache.drop(grant.seller)  # its state has changed
+        except IopError as error:
+            self._after_failure(grant.seller, error)
             raise
         self._cache.put(successor)
         if not self._vault.has_stored(successor):
             running.keeper.wake()
         return successor
+
+    def _after_failure(self, seller: str, error: IopError) -> None:
+        # What is in memory is all there is to serve while the store fails.
+        if not is_of_the_store(error):
+            self._cache.drop(seller)
 
     def _on_error(self, error: Exception) -> None:
         _log.warning("the token manager met an error and goes on: %s", type(error).__name__)
@@ -370,6 +382,7 @@ class TokenManager:
             capacity=self._capacity,
             lease_seconds=self._lease_seconds,
             on_error=self._on_error,
+            on_failure=self._after_failure,
         )
         await self._vault.recover()
         await running.start()

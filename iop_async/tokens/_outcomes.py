@@ -14,6 +14,8 @@ from .._exceptions import (
     PermissionDenied,
     ProtocolError,
     SignatureError,
+    StaleRecord,
+    StoreError,
 )
 from ._grants import Grant, Intent, finished, postponed, promoted, unanswered
 
@@ -32,6 +34,11 @@ def backoff(attempts: int, luck: float) -> timedelta:
 def is_of_the_app(error: IopError) -> bool:
     """Whether every seller's refresh would fail alike: key, secret, clock, address."""
     return isinstance(error, (SignatureError, ClockError, PermissionDenied))
+
+
+def is_of_the_store(error: IopError) -> bool:
+    """Whether nothing was presented because the store failed: the grant is as it was."""
+    return isinstance(error, StoreError) and not isinstance(error, StaleRecord)
 
 
 def after_failure(grant: Grant, error: IopError, now: datetime, luck: float) -> Grant:

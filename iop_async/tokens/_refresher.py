@@ -15,6 +15,7 @@ from .._exceptions import (
     ProtocolError,
     ReauthorizationRequired,
     RefreshAmbiguous,
+    StaleRecord,
     TokenError,
 )
 from .._http.send_by import sending_by
@@ -91,13 +92,22 @@ class Refresher:
             StoreError: the intent could not be written, so nothing was presented.
             IopError: what the gateway or the network said.
         """
-        leased = await self._lease(grant)
-        is_newer = leased.age > grant.age
-        is_another = rejected is not None and leased.token.access_token != rejected
-        if is_newer or is_another or (only_due and not self._is_due(leased)):
-            await self._vault.release(leased)
-            return leased
-        return await self._present(leased)
+        read = -1
+        while True:
+            leased = await self._lease(grant)
+            is_newer = leased.age > grant.age
+            is_another = rejected is not None and leased.token.access_token != rejected
+            if is_newer or is_another or (only_due and not self._is_due(leased)):
+                await self._vault.release(leased)
+                return leased
+            try:
+                return await self._present(leased)
+            except StaleRecord:
+                # Who needs no lease was faster: a follower that asks, say. But a store that reads
+                # the same again, and does not take it, answers from a replica that is behind.
+                if leased.revision <= read:
+                    raise
+                read = leased.revision
 
     def _is_due(self, grant: Grant) -> bool:
         moment = refresh_at(grant, self._policy)
@@ -111,7 +121,10 @@ class Refresher:
             self.announce(kind, grant, warning)
             grant = evolve(grant, warned=warned(grant, warning))
         if self._is_due(grant) and self.gate.is_open(now):
-            return await self._present(grant)
+            try:
+                return await self._present(grant)
+            except StaleRecord:
+                return await self.refresh(grant, only_due=True)
         return await self._vault.keep(grant) or grant
 
     async def _lease(self, grant: Grant) -> Grant:

@@ -28,6 +28,7 @@ class Running:
             what that did not take before.
         lease_seconds: how long a lease lasts unless it is lengthened.
         on_error: told of every error that is no failed refresh.
+        on_failure: told of every seller whose refresh by the keeper failed, and why.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Running:
         capacity: int,
         lease_seconds: float,
         on_error: Callable[[Exception], None],
+        on_failure: Callable[[str, IopError], None],
     ) -> None:
         self._process = os.getpid()
         self._vault = vault
@@ -57,7 +59,7 @@ class Running:
             pause=lease_seconds / 20,
             on_error=on_error,
             on_grant=cache.update,
-            on_failure=cache.drop,
+            on_failure=on_failure,
         )
 
     @property

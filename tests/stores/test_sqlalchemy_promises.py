@@ -31,12 +31,17 @@ class TestInSQLite(InADatabase):
 
 @pytest.mark.drill
 class TestInPostgreSQLAtLength(TestInPostgreSQL):
-    many = 2_000
+    many = 10_000
 
 
 @pytest.mark.drill
 class TestInMariaDBAtLength(TestInMariaDB):
-    many = 2_000
+    many = 10_000
+
+
+@pytest.mark.drill
+class TestInSQLiteAtLength(TestInSQLite):
+    many = 10_000
 
 
 @pytest.mark.drill

@@ -3,6 +3,8 @@
 from base64 import b64encode
 
 import pytest
+from attrs import evolve
+from tokens_world import each_store
 
 import iop_async as iop
 from iop_async.stores import EncryptedStore, MemoryStore, SQLiteStore
@@ -73,12 +75,13 @@ async def test_what_was_spilled_is_recovered_with_another_key(world):
 
 
 @pytest.mark.parametrize("keys", [NEW, {"2025": b"x" * 32}], ids=["missing", "wrong"])
-async def test_without_the_key_nobody_is_taken_for_unknown(world, keys):
+@each_store
+async def test_without_the_key_nobody_is_taken_for_unknown(shared, keys):
     """An error that says what to do; nothing is presented, and with the key all is as before."""
-    async with world.manager(encrypted(world, OLD)) as tokens:
-        pair = await tokens.authorize(world.code())
-    world.clock.advance(SOON)
-    async with world.manager(encrypted(world, keys)) as tokens:
+    async with shared.manager(encrypted(shared, OLD)) as tokens:
+        pair = await tokens.authorize(shared.code())
+    shared.clock.advance(SOON)
+    async with shared.manager(encrypted(shared, keys), lease_seconds=0.3) as tokens:
         for ask in (tokens.token, tokens.refresh, tokens.status, tokens.forget):
             with pytest.raises(iop.StoreError, match="cannot decrypt the record of seller '1001'"):
                 await ask("1001")
@@ -86,44 +89,67 @@ async def test_without_the_key_nobody_is_taken_for_unknown(world, keys):
             await tokens.refresh_due()
         with pytest.raises(iop.StoreError, match="1 cannot be decrypted"):
             await anext(tokens.statuses())
-    assert world.presented() == 0
-    async with world.manager(encrypted(world, keys | OLD)) as tokens:
+    assert shared.presented() == 0
+    async with shared.manager(encrypted(shared, keys | OLD)) as tokens:
         assert (await tokens.status("1001")).expires_at == pair.expires_at
         await tokens.refresh("1001")
-    assert world.presented() == 1
+    assert shared.presented() == 1
 
 
-async def test_one_seller_that_cannot_be_decrypted_hides_no_other(world):
+@each_store
+async def test_one_seller_that_cannot_be_decrypted_hides_no_other(shared):
     """Neither from what refreshes the due ones nor from who looks at all of them."""
-    async with world.manager(encrypted(world, OLD)) as tokens:
-        await tokens.authorize(world.code("1001"))
-    async with world.manager(encrypted(world)) as tokens:
-        await tokens.authorize(world.code("1002"))
-        world.clock.advance(SOON)
+    async with shared.manager(encrypted(shared, OLD)) as tokens:
+        await tokens.authorize(shared.code("1001"))
+    async with shared.manager(encrypted(shared)) as tokens:
+        await tokens.authorize(shared.code("1002"))
+        shared.clock.advance(SOON)
         report = await tokens.refresh_due()
         assert (report.refreshed, report.skipped, report.failed) == (("1002",), {}, {})
         statuses = tokens.statuses()
         assert (await anext(statuses)).seller == "1002"
         with pytest.raises(iop.StoreError, match="'1001'"):
             await anext(statuses)
-    assert world.presented() == 1
+    assert shared.presented() == 1
 
 
-async def test_a_key_is_exchanged_under_a_running_manager(world):
+@each_store
+async def test_a_key_is_exchanged_under_a_running_manager(shared):
     """Its next write is not refused, and its next start needs the new key alone."""
-    async with world.manager(encrypted(world, OLD)) as tokens:
-        await tokens.authorize(world.code())
-    store = encrypted(world, NEW | OLD)
-    async with world.manager(store) as tokens:
+    async with shared.manager(encrypted(shared, OLD)) as tokens:
+        await tokens.authorize(shared.code())
+    store = encrypted(shared, NEW | OLD)
+    async with shared.manager(store) as tokens:
         await tokens.token("1001")
         assert await store.reencrypt(_scope(tokens)) == 1
         pair = await tokens.refresh("1001")
-    async with world.manager(encrypted(world, NEW)) as tokens:
+    async with shared.manager(encrypted(shared, NEW)) as tokens:
         assert await tokens.token("1001") == pair
 
 
 def _scope(tokens):
     return repr(tokens).partition("'")[2].rpartition("'")[0]
+
+
+@each_store
+async def test_bodies_that_were_swapped_between_sellers_are_refused(shared):
+    """Whoever can write to the database makes no seller act for another."""
+    async with shared.manager(encrypted(shared)) as tokens:
+        for seller in ("1001", "1002", "1003"):
+            await tokens.authorize(shared.code(seller))
+        inner = shared.store()
+        one, other = [await inner.get(tokens.scope, seller) for seller in ("1001", "1002")]
+        for record, body in ((one, other.body), (other, one.body)):
+            await inner.put(evolve(record, body=body))
+        await inner.aclose()
+    shared.clock.advance(SOON)
+    async with shared.manager(encrypted(shared)) as tokens:
+        for seller in ("1001", "1002"):
+            for ask in (tokens.token, tokens.refresh):
+                with pytest.raises(iop.StoreError, match=f"cannot decrypt .* seller '{seller}'"):
+                    await ask(seller)
+        assert (await tokens.refresh_due()).refreshed == ("1003",)
+    assert shared.presented() == 1
 
 
 async def test_a_store_in_memory_has_no_journal_beside_it(world):

@@ -1,7 +1,7 @@
 """Seller ids that look alike, look like paths, or are long."""
 
 import pytest
-from tokens_world import either_loop
+from tokens_world import each_store, either_loop
 
 import iop_async as iop
 from iop_async.stores import MemoryStore
@@ -31,12 +31,20 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "memory"])
-@either_loop
-async def test_odd_seller_ids_are_sellers_of_their_own(world, kind):
+@each_store
+async def test_odd_seller_ids_are_sellers_of_their_own(shared):
     """Authorized, served, refreshed, listed; and no file is named after them."""
+    await _all_of_them(shared, shared.store())
+
+
+@either_loop
+async def test_odd_seller_ids_are_sellers_of_their_own_in_memory(world):
+    """As they are in every store that lasts."""
+    await _all_of_them(world, MemoryStore())
+
+
+async def _all_of_them(world, store):
     world.sandbox.add_sellers(ODD)
-    store = world.store() if kind == "sqlite" else MemoryStore()
     files = {path.name for path in world.path.parent.iterdir()}
     async with world.manager(store) as tokens:
         for seller in ODD:
@@ -51,13 +59,13 @@ async def test_odd_seller_ids_are_sellers_of_their_own(world, kind):
         assert all(name.startswith("tokens.db") for name in made)
 
 
-@either_loop
-async def test_forgetting_an_odd_seller_forgets_that_one(world):
+@each_store
+async def test_forgetting_an_odd_seller_forgets_that_one(shared):
     """None that it is a beginning of, differs from by case, or would match as a pattern."""
-    world.sandbox.add_sellers(ODD)
-    async with world.manager() as tokens:
+    shared.sandbox.add_sellers(ODD)
+    async with shared.manager() as tokens:
         for seller in ODD:
-            await tokens.authorize(world.code(seller))
+            await tokens.authorize(shared.code(seller))
         left = list(ODD)
         for seller in ODD:
             assert await tokens.forget(seller)

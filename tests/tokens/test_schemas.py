@@ -1,12 +1,14 @@
 """Bodies that an older or a newer release wrote, side by side with this one's."""
 
 import json
+from pathlib import Path
 
 import pytest
-from tokens_world import LEAD, MONTH, either_loop, kinds
+from tokens_world import LEAD, MONTH, each_store, either_loop, kinds
 
 import iop_async as iop
 from iop_async._records import Record
+from iop_async.tokens._grants import from_record, to_record
 
 SCOPE = "schemas"
 
@@ -43,34 +45,34 @@ def pair(world, seller="1001"):
     }
 
 
-@either_loop
-async def test_a_body_of_an_older_release_is_read_refreshed_and_upgraded(world):
+@each_store
+async def test_a_body_of_an_older_release_is_read_refreshed_and_upgraded(shared):
     """Without a schema, a generation, a state or a refresh lifetime."""
-    old = pair(world)
-    await put(world, {"token": old})
-    async with world.manager(scope=SCOPE) as tokens:
+    old = pair(shared)
+    await put(shared, {"token": old})
+    async with shared.manager(scope=SCOPE) as tokens:
         assert (await tokens.token("1001")).access_token == old["access_token"]
         assert (await tokens.status("1001")).state == "live"
-        world.clock.advance(MONTH - LEAD + 60)
+        shared.clock.advance(MONTH - LEAD + 60)
         assert (await tokens.refresh_due()).refreshed == ("1001",)
-        assert (await tokens.token("1001")).refresh_token == world.live().refresh_token
-    record = await get(world)
+        assert (await tokens.token("1001")).refresh_token == shared.live().refresh_token
+    record = await get(shared)
     body = json.loads(record.body)
     assert (body["schema"], record.generation) == (1, 2)
     assert body["token"]["refresh_expires_at"] is not None
 
 
-@either_loop
-async def test_a_body_of_a_newer_release_is_refused_and_left_as_it_is(world):
+@each_store
+async def test_a_body_of_a_newer_release_is_refused_and_left_as_it_is(shared):
     """Nothing is cut off it, nothing is presented; whoever asks is told to upgrade."""
-    newer = {"schema": 99, "token": pair(world), "novelty": {"a": 1}}
-    written = await put(world, newer)
-    async with world.manager(scope=SCOPE, lease_seconds=0.2) as tokens:
+    newer = {"schema": 99, "token": pair(shared), "novelty": {"a": 1}}
+    written = await put(shared, newer)
+    async with shared.manager(scope=SCOPE, lease_seconds=0.2) as tokens:
         for ask in (tokens.token, tokens.refresh, tokens.status, tokens.forget):
             with pytest.raises(iop.StoreError, match="newer version"):
                 await ask("1001")
-    assert (await get(world)).body == written.body
-    assert world.presented() == 0
+    assert (await get(shared)).body == written.body
+    assert shared.presented() == 0
 
 
 @pytest.mark.parametrize("body", [{"schema": 99, "token": {}}, {"token": {}}, {"a": 1}, [1]])
@@ -89,3 +91,79 @@ async def test_a_body_that_cannot_be_read_holds_up_no_other_seller(world, body, 
     assert "the record of seller 1001" in caplog.text
     assert (await get(world)).body == written.body
     assert world.presented() == 2
+
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "grants.json").read_text())
+
+
+def row(vector):
+    """A frozen row as the store gives it."""
+    facts = {name: vector["record"][name] for name in ("seller", "generation", "revision")}
+    sellers = tuple(vector["record"]["sellers"])
+    return Record(scope=SCOPE, sellers=sellers, body=json.dumps(vector["body"]).encode(), **facts)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_rows_of_this_schema_are_read_for_as_long_as_it_has_its_number(vector):
+    """What a release wrote, the next one reads to the last field, and writes the same again."""
+    grant = from_record(row(vector))
+    again = json.loads(to_record(grant, due_at=None).body)
+    assert {name: again[name] for name in vector["body"]} == vector["body"]
+    assert grant.token.access_token == vector["body"]["token"]["access_token"]
+    assert (grant.state, grant.attempts) == (vector["body"]["state"], vector["body"]["attempts"])
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_rows_that_are_written_now_have_all_that_older_readers_look_for(vector):
+    """Under the same names and of the same kinds, side by side with hosts not yet upgraded."""
+    written = json.loads(to_record(from_record(row(vector)), due_at=None).body)
+    assert written["schema"] == 1
+    assert kinds_of(vector["body"]).items() <= kinds_of(written).items()
+
+
+def kinds_of(value, path=""):
+    """The kind of everything in a body, by where it stands."""
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    found = {}
+    for name, member in members:
+        at = f"{path}/{name}"
+        found[at] = type(member).__name__
+        if isinstance(member, (dict, list)):
+            found |= kinds_of(member, at)
+    return found
+
+
+def with_novelties(value):
+    """The same with a field that nobody knows in every object."""
+    if isinstance(value, list):
+        return [with_novelties(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    known = {name: with_novelties(member) for name, member in value.items()}
+    return {**known, "novelty": {"deep": [1, {"er": None}]}}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_fields_that_a_later_release_added_are_passed_over(vector):
+    """Wherever they stand; the grant is the same without them."""
+    later = {**vector, "body": with_novelties(vector["body"])}
+    later["body"]["token"]["extra"] = vector["body"]["token"]["extra"]
+    for candidate, known in zip(
+        later["body"]["candidates"], vector["body"]["candidates"], strict=True
+    ):
+        candidate["extra"] = known["extra"]
+    assert from_record(row(later)) == from_record(row(vector))
+
+
+@each_store
+async def test_a_row_of_a_later_release_is_refreshed_by_this_one_and_read_by_that(shared):
+    """Both run side by side while hosts are upgraded, and neither stops the other."""
+    later = with_novelties({"schema": 1, "token": pair(shared), "sellers_seen": 3})
+    await put(shared, later)
+    async with shared.manager(scope=SCOPE) as tokens:
+        assert (await tokens.token("1001")).access_token == later["token"]["access_token"]
+        shared.clock.advance(MONTH - LEAD + 60)
+        assert (await tokens.refresh_due()).refreshed == ("1001",)
+    written = json.loads((await get(shared)).body)
+    assert written["schema"] == 1
+    assert written["token"]["refresh_token"] == shared.live().refresh_token

@@ -1,8 +1,12 @@
 """Stores and transports that go wrong on demand."""
 
 import json
+from contextlib import asynccontextmanager
 
 import iop_async as iop
+
+SHORT = 0.3
+"""Seconds of a lease that ends."""
 
 
 class WatchedStore:
@@ -30,6 +34,27 @@ class WatchedStore:
         if self.after is not None:
             await self.after(kind)
         return stored
+
+
+class Outage:
+    """A store of which some methods fail, as they do where its server cannot be reached.
+
+    Args:
+        fails: the names of those that fail now.
+    """
+
+    EVERYTHING = frozenset({"get", "put", "remove", "claim", "lease", "next_due"})
+
+    def __init__(self, store, fails=frozenset()):
+        self._store = store
+        self.path = getattr(store, "path", None)
+        self.fails = fails
+
+    def __getattr__(self, name):
+        async def fail(*_, **__):
+            raise iop.StoreError("the server cannot be reached")
+
+        return fail if name in self.fails else getattr(self._store, name)
 
 
 def failing(times, *, kind="outcome"):
@@ -65,3 +90,22 @@ class Between:
 
     async def aclose(self):
         await self._transport.aclose()
+
+
+@asynccontextmanager
+async def cut_off(world, answer):
+    """A host that gets a lease, and cannot lengthen it once it presents a refresh token."""
+    store = Outage(world.store())
+
+    async def between(go_on):
+        store.fails = {"lease"}
+        try:
+            return await answer(go_on)
+        finally:
+            store.fails = frozenset()
+
+    transport = Between(between)
+    client = world.client(transport=transport)
+    async with world.manager(store, client=client, lease_seconds=SHORT, drain_seconds=0) as tokens:
+        yield tokens
+    await transport.aclose()

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 import iop_async as iop
+from iop_async.protocols import TokenStore
 from iop_async.sandbox import Sandbox, SandboxApp
 from iop_async.stores import SQLiteStore
 from iop_async.testing._clock import MovableClock
@@ -19,13 +20,30 @@ LEAD = 30 * 60
 DAY = 86400
 MONTH = 30 * DAY
 REFRESH = "/auth/token/refresh"
+SHARED = ("sqlite", "postgresql", "mariadb", "redis")
 
 
 def either_loop(test):
     """Run a coroutine test under asyncio and under trio, and not for ever."""
+    return pytest.mark.parametrize("backend", ["asyncio", "trio"])(_plain(test, 60))
+
+
+def each_store(test):
+    """Run a coroutine test over every kind of store that hosts can share: the ``shared`` world.
+
+    Under trio as well where the store knows it.
+    """
+    kinds = [("sqlite", "trio"), *((kind, "asyncio") for kind in SHARED)]
+    return pytest.mark.parametrize(("shared", "backend"), kinds, indirect=["shared"])(
+        _plain(test, 600)
+    )
+
+
+def _plain(test, seconds):
+    """A coroutine test as a function, which takes the event loop's name besides."""
 
     async def bounded(**fixtures):
-        with anyio.fail_after(60):
+        with anyio.fail_after(seconds):
             await test(**fixtures)
 
     @wraps(test)
@@ -35,7 +53,7 @@ def either_loop(test):
     wanted = inspect.signature(test).parameters.values()
     backend = inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY)
     run.__signature__ = inspect.Signature([*wanted, backend])
-    return pytest.mark.parametrize("backend", ["asyncio", "trio"])(run)
+    return run
 
 
 class World:
@@ -53,7 +71,8 @@ class World:
         self.host_clock = self.clock
         self.url = ""
 
-    def store(self) -> SQLiteStore:
+    def store(self) -> TokenStore:
+        """A store as one more host opens it."""
         return SQLiteStore(self.path)
 
     def client(self, **options) -> iop.Client:
@@ -73,6 +92,12 @@ class World:
                     yield tokens
             finally:
                 await kept.aclose()
+
+    @asynccontextmanager
+    async def hosts(self, count, **options) -> AsyncIterator[list[iop.TokenManager]]:
+        """Managers that have nothing in common but the store and the gateway."""
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(self.manager(**options)) for _ in range(count)]
 
     def code(self, seller="1001") -> str:
         return self.sandbox.authorize(seller)

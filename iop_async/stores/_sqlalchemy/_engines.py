@@ -16,6 +16,10 @@ _SAME: Final = {"postgres": "postgresql"}
 _OLDEST: Final = 1_800
 """Seconds after which a connection is replaced: proxies and servers drop those that are idle."""
 
+_POOL: Final = {"pool_size": 8, "max_overflow": 0}
+"""Connections that overflow a pool are closed as soon as they are free, and opened again; and ten
+processes of a host must not need more of them than a server allows."""
+
 _PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = FULL",  # a commit is on the disk before anybody hears of it
@@ -80,7 +84,7 @@ def _make(url: URL) -> AsyncEngine:
     database = known(url.get_backend_name())
     options: dict[str, Any] = {"hide_parameters": True}
     if not database.has_one_writer:
-        options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST}
+        options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST, **_POOL}
     if not _is_asynchronous(url):
         msg = f"{url.drivername}:// is no asynchronous driver; write {database.driver}://"
         raise ValueError(msg)

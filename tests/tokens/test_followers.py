@@ -1,0 +1,171 @@
+"""Managers that follow: they read, wait and ask, and never present a refresh token."""
+
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from tokens_hands import Outage
+from tokens_world import LEAD, MONTH, REFRESH, each_store, either_loop, eventually
+
+import iop_async as iop
+from iop_async.tokens import _follower
+
+
+@asynccontextmanager
+async def both(shared, store=None, **options):
+    """A peer and a follower, which know one seller."""
+    async with (
+        shared.manager(**options) as peer,
+        shared.manager(store, role="follower", keeper=True) as follower,
+    ):
+        await peer.authorize(shared.code())
+        await follower.token("1001")
+        yield peer, follower
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Followers that wait for a moment only."""
+    monkeypatch.setattr(_follower, "_PATIENCE", 0.3)
+
+
+@each_store
+async def test_a_follower_waits_for_the_peer_that_refreshes(shared):
+    """A token that is over is served as soon as its successor is stored."""
+    async with both(shared) as (peer, follower):
+        shared.clock.advance(MONTH + 60)
+        shared.sandbox.fail("latency", api=REFRESH, seconds=0.2)
+        served = []
+
+        async def follow():
+            served.append((await follower.token("1001")).access_token)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(follow)
+            await eventually(lambda: "1001" in follower._running.flights)
+            await peer.refresh("1001")
+        assert set(served) == {shared.live().access_token}
+    assert shared.presented() == 1
+
+
+@each_store
+async def test_a_follower_asks_peers_for_a_token_that_is_not_due(shared):
+    """Their keeper finds the wish in the store; many that ask cost one refresh."""
+    async with both(shared, keeper=True) as (_, follower):
+        old = await follower.token("1001")
+        served = []
+
+        async def follow():
+            served.append((await follower.refresh("1001")).refresh_token)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(follow)
+            await eventually(lambda: "1001" in follower._running.flights)
+            while not shared.presented():
+                await anyio.sleep(0.02)
+                shared.clock.advance(5)  # peers look every ten seconds
+        assert set(served) == {shared.live().refresh_token}
+        assert old.refresh_token not in served
+    assert shared.presented() == 1
+
+
+@each_store
+async def test_a_follower_s_refused_calls_are_repeated_with_what_a_peer_refreshed(shared):
+    """Twenty at once: one refresh, by the peer, and each call is made once."""
+    async with both(shared) as (peer, follower):
+        shared.live().access_until = shared.clock.now()
+        done = []
+
+        async def call():
+            done.append((await follower.seller("1001").call("/seller/get")).request_id)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(call)
+            with anyio.fail_after(10):
+                while not (await peer.refresh_due()).refreshed:
+                    await anyio.sleep(0.02)
+        assert len(set(done)) == 20
+    assert shared.presented() == 1
+
+
+@each_store
+async def test_a_follower_without_peers_gives_up_with_an_error_that_says_why(shared, impatient):
+    """Retryable; it has presented nothing, and its wish is there for the peer that comes."""
+    async with shared.manager(role="follower", keeper=True) as follower:
+        old = await follower.authorize(shared.code())
+        with pytest.raises(
+            iop.TokenError, match=r"no other process refreshed .*follower"
+        ) as caught:
+            await follower.refresh("1001")
+        assert caught.value.retryable
+        assert (await follower.token("1001")).access_token == old.access_token
+        assert shared.presented() == 0
+        async with shared.manager() as peer:
+            assert (await peer.refresh_due()).refreshed == ("1001",)
+        assert (await follower.refresh("1001")).refresh_token == shared.live().refresh_token
+        shared.clock.advance(MONTH + 60)
+        with pytest.raises(iop.TokenError, match="follower"):
+            await follower.token("1001")
+    assert shared.presented() == 1
+
+
+@each_store
+async def test_a_follower_says_at_once_what_no_peer_can_change(shared):
+    """Ambiguous, refused, forgotten: the errors that a peer gives."""
+    async with both(shared) as (peer, follower):
+        shared.clock.advance(MONTH - LEAD + 60)
+        shared.live().refresh_live = False
+        with pytest.raises(iop.AuthError):
+            await peer.refresh("1001")
+        with pytest.raises(iop.ReauthorizationRequired, match="IllegalRefreshToken"):
+            await follower.refresh("1001")
+        await peer.authorize(shared.code())
+        shared.sandbox.fail("html", api=REFRESH, times=None)
+        for _ in range(2):
+            with pytest.raises(iop.IopError):
+                await peer.refresh("1001")
+        with pytest.raises(iop.RefreshAmbiguous):
+            await follower.refresh("1001")
+        await peer.forget("1001")
+        with pytest.raises(iop.ReauthorizationRequired, match=r"forgotten|never authorized"):
+            await follower.refresh("1001")
+
+
+@each_store
+async def test_what_a_follower_authorizes_is_kept_although_the_store_fails_for_a_moment(shared):
+    """It is served at once, and written by the follower itself when the store is back."""
+    store = Outage(shared.store())
+    async with (
+        shared.manager(store, role="follower", keeper=True, lease_seconds=0.5) as follower,
+        shared.manager() as peer,
+    ):
+        store.fails = Outage.EVERYTHING
+        token = await follower.authorize(shared.code())
+        assert (await follower.token("1001")).access_token == token.access_token
+        assert not (await follower.status("1001")).is_persisted
+        with pytest.raises(iop.ReauthorizationRequired):
+            await peer.token("1001")
+        store.fails = frozenset()
+        with anyio.fail_after(20):
+            while not (await follower.status("1001")).is_persisted:
+                await anyio.sleep(0.02)
+                shared.clock.advance(10)
+        assert (await peer.token("1001")).access_token == token.access_token
+    assert shared.presented() == 0
+
+
+@either_loop
+async def test_a_follower_refuses_to_refresh_what_is_due(world):
+    """In words that say who does; and nothing is presented by time passing."""
+    async with world.manager(role="follower", keeper=True, drain_seconds=0) as follower:
+        await follower.authorize(world.code())
+        world.clock.advance(MONTH - LEAD + 60)
+        with pytest.raises(RuntimeError, match="is a follower, which refreshes nothing"):
+            await follower.refresh_due()
+        await follower.token("1001")
+        world.clock.advance(60)
+        await anyio.sleep(0.2)
+    assert world.presented() == 0
