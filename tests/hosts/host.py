@@ -39,6 +39,10 @@ class NotingStore:
     def __getattr__(self, name):
         return getattr(self._store, name)
 
+    async def get(self, scope, seller):
+        self._notes.add("looking", seller=seller)
+        return await self._store.get(scope, seller)
+
     async def put(self, record, *, release=None):
         facts = {**tokens_of(record), "revision": record.revision + 1}
         self._notes.add("putting", **facts)

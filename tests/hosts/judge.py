@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 from attrs import field, frozen
+from storm import LEASE
 
 
 @frozen(kw_only=True)
@@ -31,7 +32,7 @@ class Case:
 
 def count(case):
     """All that is to be told."""
-    lost = losses(case)
+    lost, again = losses(case), presented_again(case)
     alarmed = {seller for seller, one in case.stored.items() if one["state"] != "live"}
     times = Counter(entry.token for entry in case.ledger)
     told = Counter(note["kind"] for note in case.notes)
@@ -45,7 +46,8 @@ def count(case):
         "false alarms": len(alarmed - lost),
         "silently lost": len(lost - alarmed),
         "lost without a kill": len([seller for seller in lost if not _died_with(case, seller)]),
-        "spent tokens presented again": len(presented_again(case)),
+        "answers that crossed a probe": len(presented_again(case, is_strict=True)) - len(again),
+        "spent tokens presented again": len(again),
     }
 
 
@@ -76,12 +78,13 @@ def _usable(note):
     return [*([note["token"]] if note["state"] == "live" else []), *note["aside"]]
 
 
-def presented_again(case):
+def presented_again(case, *, is_strict=False):
     """Refreshes begun with a token that the store was known not to hold as good any more.
 
-    Known is what was acknowledged before the process gave the request to its network; a process
-    that stood still after that gave it when it went on. What began to be written meanwhile counts
-    for the store as well: it may be there although nobody was told.
+    Known is what was acknowledged before the process asked the store for the last time, which a
+    probe does right before it is sent; or, strictly, before it gave the request to its network.
+    A process that stood still after that gave it when it went on. What began to be written
+    meanwhile counts for the store as well: it may be there although nobody was told.
     """
     sendings = defaultdict(list)
     for note in case.notes:
@@ -90,14 +93,18 @@ def presented_again(case):
         elif note["kind"] == "unsent":
             mine = [one for one in sendings[note["token"]] if one["pid"] == note["pid"]]
             sendings[note["token"]].remove(mine[-1])
-    written = defaultdict(list)
+    written, looks = defaultdict(list), defaultdict(list)
     for note in case.of("put", "putting"):
         written[note["seller"]].append(note)
+    for note in [] if is_strict else case.of("looking", "put"):
+        looks[note["pid"], note["seller"]].append(note)
     guilty = []
     for entry in case.ledger:
         at = entry.at.timestamp()
         open_ones = [note for note in sendings[entry.token] if note["at"] <= at]
-        moments = {_moment(case, note, at): note for note in open_ones}
+        moments = {
+            _moment(case, note, looks[note["pid"], entry.seller], at): note for note in open_ones
+        }
         innocent = [m for m in moments if not _is_spent(entry.token, written[entry.seller], m, at)]
         if innocent:
             sendings[entry.token].remove(moments[min(innocent)])
@@ -106,14 +113,24 @@ def presented_again(case):
     return guilty
 
 
-def _moment(case, note, at):
-    """When a process began to send what the gateway saw at a time."""
+def _moment(case, note, looks, at):
+    """When a process last could know better than to send what the gateway saw at a time."""
+    last = max((look for look in looks if look["at"] <= note["at"]), key=_at, default=note)
+    has_looked = last["kind"] == "looking"
+    begin = last if has_looked else note
     ends = [
-        end
-        for pid, begin, end in case.pauses
-        if pid == note["pid"] and note["at"] < end <= at and begin <= end
+        stop[2]
+        for stop in case.pauses
+        if stop[0] == note["pid"]
+        and begin["at"] < stop[2] <= at
+        # one who looked, and slept for less than its lease, may go on with what it saw
+        and not (has_looked and stop[2] - stop[1] < LEASE)
     ]
-    return max([note["at"], *ends])
+    return max([begin["at"], *ends])
+
+
+def _at(note):
+    return note["at"]
 
 
 def _is_spent(token, written, moment, at):

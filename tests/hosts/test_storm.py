@@ -42,6 +42,8 @@ def _weather(name, tmp_path, seed, *, sellers, seconds):
             storm = Storm(crew, there, chance)
             storm.rage(seconds)
             sandbox.grants.access_seconds = 30 * DAY
+            crew.end(*HOSTS)
+            crew.start(*HOSTS, lease_seconds=15.0)
             market.wait_until(lambda: _is_settled(there, crew), 240, "it does not settle")
             crew.end(*HOSTS)
         case = Case(
