@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, SupportsIndex
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
 
 from .._client import Client
-from .._exceptions import IopError, ReauthorizationRequired, RefreshAmbiguous, TokenError
-from .._models import Token
+from .._exceptions import IopError, ReauthorizationRequired
+from .._models import NotPickled, Token
 from .._refresh import Freshness, RefreshPolicy
 from ..endpoints import auth, top
 from ..endpoints._token_answer import hidden
 from ..gateways import Top
-from ..protocols import Caller, Sealer, TokenStore
-from ..stores import SpillJournal
+from ..protocols import Caller, TokenStore
 from ._cache import Cache
 from ._claims import Claims
 from ._clock import Clock, SystemClock
 from ._deadlines import refresh_at
+from ._defaults import journal_beside, new_holder, scope_of
 from ._each import Each
 from ._events import Announcer, EventStream, TokenEvent
 from ._flights import Flight, Work
 from ._follower import Follower
 from ._grants import Grant
-from ._outcomes import is_of_the_store
+from ._leases import Leases
+from ._outcomes import is_of_the_store, refusal
 from ._parallel import for_each
 from ._rate import Rate
 from ._refresher import Refresher
@@ -44,7 +41,7 @@ from ._vault import Vault
 _log = logging.getLogger("iop_async.tokens")
 
 
-class TokenManager:
+class TokenManager(NotPickled):
     """Keeps the tokens of any number of sellers fresh, and loses none of them.
 
     Args:
@@ -95,7 +92,7 @@ class TokenManager:
             if value < 1:
                 msg = f"{name} is {value}; it is at least 1"
                 raise ValueError(msg)
-        journals = _journal(store, journal)
+        journals = journal_beside(store, journal)
         if without_store == "go on" and journals is None:
             msg = "to go on without the store there must be a journal: say journal='tokens.spill'"
             raise ValueError(msg)
@@ -110,14 +107,14 @@ class TokenManager:
         self._endpoints: Any = top if isinstance(client.gateway, Top) else auth
         self._announcer = Announcer()
         self._cache = Cache(cached)
+        scope = scope or scope_of(client)
         self._vault = Vault(
             store,
             cache=self._cache,
             journal=journals,
-            scope=scope or _scope(client),
+            scope=scope,
             policy=self._policy,
-            holder=_holder(),
-            lease_seconds=lease_seconds,
+            leases=Leases(store, scope, new_holder(), lease_seconds),
             alone=without_store == "go on",
         )
         self._follower: Follower | None = None
@@ -166,7 +163,7 @@ class TokenManager:
             grant = await self._reload(seller)
             token = await self._serve(grant)
             if token is None:
-                raise self._refusal(seller, grant)
+                raise refusal(seller, grant, self._clock.now())
         return token
 
     async def _serve(self, grant: Grant) -> Token | None:
@@ -188,19 +185,6 @@ class TokenManager:
 
     def _is_over(self, token: Token) -> bool:
         return token.expires_at is not None and self._clock.now() >= token.expires_at
-
-    def _refusal(self, seller: str, grant: Grant) -> TokenError:
-        if grant.state == "ambiguous":
-            return RefreshAmbiguous(seller, grant.reason)
-        if grant.retry_at is not None and grant.state == "live":
-            error = TokenError(
-                f"the token of seller {seller} is over; refreshing it failed {grant.attempts} "
-                f"times and is tried again at {grant.retry_at:%H:%M:%S} UTC: {grant.reason}"
-            )
-            error.retryable = True
-            error.retry_after = max((grant.retry_at - self._clock.now()).total_seconds(), 0.0)
-            return error
-        return ReauthorizationRequired(seller, grant.reason or "its last token has expired")
 
     def seller(self, seller: str) -> Caller:
         """A caller that acts for a seller, with a good token each time."""
@@ -363,7 +347,9 @@ class TokenManager:
         if self._running is not None and self._running.is_here:
             msg = "this token manager is already running"
             raise RuntimeError(msg)
-        self._vault.holder = _holder()  # forked workers have this object in common, and no lease
+        self._vault.leases.holder = (
+            new_holder()
+        )  # forked workers have this object in common, and no lease
         refresher = Refresher(
             self._client,
             self._endpoints,
@@ -405,28 +391,5 @@ class TokenManager:
         await running.aclose(self._drain_seconds)
         self._announcer.close()
 
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        msg = "a TokenManager holds secrets and tasks, and is not pickled or copied"
-        raise TypeError(msg)
-
     def __repr__(self) -> str:
         return f"TokenManager({self._vault.scope!r})"
-
-
-def _holder() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _scope(client: Client) -> str:
-    gateway: Any = client.gateway
-    url = getattr(gateway, "auth_url", None) or getattr(gateway, "base_url", None)
-    place = urlsplit(url).netloc if url else type(gateway).__name__
-    return f"{client.app.key}@{place}"
-
-
-def _journal(store: TokenStore, path: str | os.PathLike[str] | None) -> SpillJournal | None:
-    beside = getattr(store, "path", None)
-    if path is None and beside is not None:
-        path = f"{os.fspath(beside)}.spill"
-    sealer = store if isinstance(store, Sealer) else None
-    return None if path is None else SpillJournal(Path(path), sealer=sealer)

@@ -13,9 +13,12 @@ from .._exceptions import (
     IopError,
     PermissionDenied,
     ProtocolError,
+    ReauthorizationRequired,
+    RefreshAmbiguous,
     SignatureError,
     StaleRecord,
     StoreError,
+    TokenError,
 )
 from ._grants import Grant, Intent, finished, postponed, promoted, unanswered
 
@@ -75,3 +78,18 @@ def after_short_lived(grant: Grant, attempts: int, now: datetime, luck: float) -
         retry_at=now + backoff(attempts, luck),
         reason="the gateway handed out an access token that was already at its end",
     )
+
+
+def refusal(seller: str, grant: Grant, now: datetime) -> TokenError:
+    """Why there is no token to serve."""
+    if grant.state == "ambiguous":
+        return RefreshAmbiguous(seller, grant.reason)
+    if grant.retry_at is not None and grant.state == "live":
+        error = TokenError(
+            f"the token of seller {seller} is over; refreshing it failed {grant.attempts} "
+            f"times and is tried again at {grant.retry_at:%H:%M:%S} UTC: {grant.reason}"
+        )
+        error.retryable = True
+        error.retry_after = max((grant.retry_at - now).total_seconds(), 0.0)
+        return error
+    return ReauthorizationRequired(seller, grant.reason or "its last token has expired")

@@ -98,7 +98,7 @@ class Refresher:
             is_newer = leased.age > grant.age
             is_another = rejected is not None and leased.token.access_token != rejected
             if is_newer or is_another or (only_due and not self._is_due(leased)):
-                await self._vault.release(leased)
+                await self._vault.leases.give_back(leased.seller)
                 return leased
             try:
                 return await self._present(leased)
@@ -145,13 +145,13 @@ class Refresher:
     async def _present(self, grant: Grant) -> Grant:
         now = self._clock.now()
         await self._require_presentable(grant, now)
-        grant = await self._vault.intend(intending(grant, now, self._vault.holder))
+        grant = await self._vault.intend(intending(grant, now, self._vault.leases.holder))
         try:
             async with self._slots:
                 await self._rate.wait()
                 if (newer := await self._answer_to(grant)) is not None:
                     return newer
-                with sending_by(self._vault.lease_end(grant)):
+                with sending_by(self._vault.leases.end(grant.seller)):
                     token = await self._endpoints.refresh_token(
                         self._client, refresh_token=grant.token.refresh_token or ""
                     )
@@ -179,7 +179,7 @@ class Refresher:
         current = await self._vault.load(grant.seller)
         if current is None or current.age <= grant.age:
             return None
-        await self._vault.release(current)
+        await self._vault.leases.give_back(current.seller)
         return current
 
     async def _require_presentable(self, grant: Grant, now: datetime) -> None:

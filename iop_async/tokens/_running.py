@@ -74,18 +74,16 @@ class Running:
         self._background.spawn(self._lengthen_leases, drained=False)
 
     async def _lengthen_leases(self) -> None:
-        before: set[str] = set()
+        leases = self._vault.leases
         while True:
-            await anyio.sleep(self._lease_seconds / 3)
-            now = set(self.flights.sellers)
+            await anyio.sleep(self._lease_seconds / 6)
             async with anyio.create_task_group() as tasks:  # one by one, the last might be too late
-                for seller in before & now:
+                for seller in filter(leases.is_aging, self.flights.sellers):
                     tasks.start_soon(self._lengthen, seller)
-            before = now
 
     async def _lengthen(self, seller: str) -> None:
         try:
-            await self._vault.lengthen(seller)
+            await self._vault.leases.lengthen(seller)
         except IopError as error:
             self._on_error(error)
 

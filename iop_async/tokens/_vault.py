@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +20,7 @@ from ._cache import Cache
 from ._deadlines import due_at
 from ._each import Each
 from ._grants import Grant, authorized, from_record, names_of, to_record, wanted, with_candidate
+from ._leases import Leases
 
 _log = logging.getLogger("iop_async.tokens")
 
@@ -37,8 +37,7 @@ class Vault:
         journal: where they go while the store fails.
         scope: app and platform of the grants.
         policy: when a grant must be looked at again.
-        holder: who leases.
-        lease_seconds: how long a lease lasts unless it is renewed.
+        leases: of this process on the store's grants.
         alone: where the store gives no lease because it fails, go on without one.
     """
 
@@ -50,8 +49,7 @@ class Vault:
         journal: SpillJournal | None,
         scope: str,
         policy: RefreshPolicy,
-        holder: str,
-        lease_seconds: float,
+        leases: Leases,
         alone: bool,
     ) -> None:
         self._store = store
@@ -59,10 +57,8 @@ class Vault:
         self._journal = journal
         self.scope = scope
         self._policy = policy
-        self.holder = holder
-        self._lease_seconds = lease_seconds
+        self.leases = leases
         self._alone = alone
-        self._lease_ends: dict[str, float] = {}
         self._unpersisted: dict[str, Grant] = {}
 
     @property
@@ -108,7 +104,7 @@ class Vault:
             except StoreError:
                 return waiting
         try:
-            record = await self._lease(grant.seller)
+            record = await self.leases.take(grant.seller)
         except StoreError:
             if not self._alone:
                 raise
@@ -122,56 +118,28 @@ class Vault:
             return await self.lease(grant)
         return leased
 
-    async def lengthen(self, seller: str) -> None:
-        """Lengthen a lease of one's own."""
-        if await self._lease(seller) is None:
-            self._lease_ends[seller] = 0.0  # somebody else has it by now
-
-    async def release(self, grant: Grant) -> None:
-        """Give a lease back."""
-        self._lease_ends.pop(grant.seller, None)
-        await self._store.lease(self.scope, grant.seller, holder=self.holder, seconds=0)
-
-    async def _lease(self, seller: str) -> Record | None:
-        end = time.monotonic() + self._lease_seconds
-        record = await self._store.lease(
-            self.scope, seller, holder=self.holder, seconds=self._lease_seconds
-        )
-        if record is not None:
-            self._lease_ends[record.seller] = end
-        return record
-
-    def lease_end(self, grant: Grant) -> float | None:
-        """Until when nobody else presents its refresh token (by ``time.monotonic``).
-
-        ``None`` where there is no lease: the store fails.
-        """
-        return self._lease_ends.get(grant.seller)
-
     async def claim(self, *, due_by: datetime, limit: int) -> list[Grant]:
         """Lease grants that are due, those that die first first."""
-        end = time.monotonic() + self._lease_seconds
-        records = await self._store.claim(
-            self.scope,
-            due_by=due_by,
-            limit=limit,
-            holder=self.holder,
-            seconds=self._lease_seconds,
-        )
-        self._lease_ends |= dict.fromkeys((record.seller for record in records), end)
-        return list(self._claimable(records))
-
-    def _claimable(self, records: Iterable[Record]) -> Iterator[Grant]:
+        records = await self.leases.claim(due_by=due_by, limit=limit)
+        grants = []
         for record in records:
-            # What the store has of an unpersisted grant is old: its refresh token is spent.
-            if record.seller not in self._unpersisted:
-                try:
-                    grant = from_record(record)
-                except StoreError as error:  # one that cannot be read holds up no other
-                    _log.error("%s", error)
-                    continue
-                if self._newest_seen(grant) is grant:
-                    yield grant
+            grant = self._claimable(record)
+            if grant is None:
+                self.leases.forget(record.seller)
+            else:
+                grants.append(grant)
+        return grants
+
+    def _claimable(self, record: Record) -> Grant | None:
+        # What the store has of an unpersisted grant is old: its refresh token is spent.
+        if record.seller in self._unpersisted:
+            return None
+        try:
+            grant = from_record(record)
+        except StoreError as error:  # one that cannot be read holds up no other
+            _log.error("%s", error)
+            return None
+        return grant if self._newest_seen(grant) is grant else None
 
     async def next_due(self) -> datetime | None:
         """When :meth:`claim` finds something next."""
@@ -185,7 +153,7 @@ class Vault:
             StoreError: the store failed.
         """
         record = self._record(grant)
-        stored = await self._store.put(record, release=self.holder if release else None)
+        stored = await self._store.put(record, release=self.leases.holder if release else None)
         return evolve(grant, revision=stored.revision)
 
     async def intend(self, grant: Grant) -> Grant:
@@ -220,7 +188,6 @@ class Vault:
         outcome; against a later pair of the same one, the ``pair`` that the refresh brought is
         kept as a candidate.
         """
-        self._lease_ends.pop(grant.seller, None)
         try:
             with anyio.fail_after(_PATIENCE):  # a process that dies now takes the pair along
                 kept = await self._settle(grant, pair)
@@ -229,6 +196,8 @@ class Vault:
                 return self._unpersisted[grant.seller]
             await self._spill(grant, error)
             return grant
+        finally:
+            self.leases.forget(grant.seller)
         return self._unpersisted[grant.seller] if self._is_superseded(grant) else kept
 
     def _is_superseded(self, grant: Grant) -> bool:
@@ -320,7 +289,7 @@ class Vault:
 
     def _is_ours(self, grant: Grant) -> bool:
         """Whether nobody else took over since this process presented the refresh token."""
-        return grant.intent is not None and grant.intent.holder == self.holder
+        return grant.intent is not None and grant.intent.holder == self.leases.holder
 
     async def _current(self, grant: Grant) -> Grant | None:
         """What the store has of the same authorization, or else has for its sellers."""

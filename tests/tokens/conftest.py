@@ -22,8 +22,25 @@ def world(tmp_path) -> Iterator[World]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory):
+    """Gives a database by its name, with tables for this run of the tests, and empty."""
+    made = {}
+
+    def at(name):
+        if name not in made:
+            made[name] = place_of(name, tmp_path_factory.mktemp("sql"))
+            asyncio.run(made[name].create())
+        asyncio.run(made[name].empty())
+        return made[name]
+
+    yield at
+    for place in made.values():
+        asyncio.run(place.drop())
+
+
 @pytest.fixture
-def shared(request, world) -> World:
+def shared(request, world, databases) -> Iterator[World]:
     """A world whose store is of the kind that the test's parameter names, and nobody else's."""
     kind = request.param
     with ExitStack() as stack:
@@ -31,8 +48,5 @@ def shared(request, world) -> World:
             prefix = stack.enter_context(own_prefix())
             world.store = lambda: RedisStore(REDIS, prefix=prefix)
         elif kind != "sqlite":
-            place = place_of(kind, world.path.parent)
-            asyncio.run(place.create())
-            stack.callback(lambda: asyncio.run(place.drop()))
-            world.store = place.store
+            world.store = databases(kind).store
         yield world

@@ -1,0 +1,36 @@
+"""What a manager takes for itself where nobody says what it should."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._client import Client
+from ..protocols import Sealer, TokenStore
+from ..stores import SpillJournal
+
+
+def new_holder() -> str:
+    """A name for leases that no other manager has, on whatever host."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def scope_of(client: Client) -> str:
+    """App and platform of a client."""
+    gateway: Any = client.gateway
+    url = getattr(gateway, "auth_url", None) or getattr(gateway, "base_url", None)
+    place = urlsplit(url).netloc if url else type(gateway).__name__
+    return f"{client.app.key}@{place}"
+
+
+def journal_beside(store: TokenStore, path: str | os.PathLike[str] | None) -> SpillJournal | None:
+    """The journal at ``path``, or beside the file of the store; ``None`` where there is neither."""
+    beside = getattr(store, "path", None)
+    if path is None and beside is not None:
+        path = f"{os.fspath(beside)}.spill"
+    sealer = store if isinstance(store, Sealer) else None
+    return None if path is None else SpillJournal(Path(path), sealer=sealer)
