@@ -9,7 +9,9 @@ from ._clock import Clock
 from ._grants import Grant
 from ._vault import Vault
 
-_PAGE: Final = 200
+_FIRST_PAGE: Final = 25
+_LAST_PAGE: Final = 200
+"""Grants claimed at a time: few at first, so that the first of them does not wait for the rest."""
 
 
 class Claims:
@@ -18,13 +20,15 @@ class Claims:
     def __init__(self, vault: Vault, clock: Clock) -> None:
         self._vault = vault
         self._clock = clock
+        self._page = _FIRST_PAGE
         self._waiting: deque[Grant] = deque()
         self._seen: set[str] = set()
 
     async def take(self) -> Grant | None:
         """A grant that is due and leased; ``None`` where there is no other."""
         if not self._waiting:
-            claimed = await self._vault.claim(due_by=self._clock.now(), limit=_PAGE)
+            claimed = await self._vault.claim(due_by=self._clock.now(), limit=self._page)
+            self._page = min(self._page * 2, _LAST_PAGE)
             self._waiting += (grant for grant in claimed if grant.seller not in self._seen)
             self._seen |= {grant.seller for grant in claimed}
         return self._waiting.popleft() if self._waiting else None
