@@ -66,6 +66,8 @@ async def test_a_server_that_does_not_tell_is_used_all_the_same(tmp_path, caplog
 def test_what_is_not_known_is_not_held_against_a_server():
     """An answer of a proxy may hold anything, or nothing."""
     assert weaknesses({}, None) == []
+    assert weaknesses({"loading": 1, "aof_enabled": 0}, "") == []
+    assert len(weaknesses({"loading": 0, "aof_enabled": 0}, "")) == 1
 
 
 async def test_every_tried_client_is_looked_at_once(tmp_path, caplog):

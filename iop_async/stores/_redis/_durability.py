@@ -18,6 +18,8 @@ def weaknesses(info: Mapping[str, Any], save: str | None) -> list[str]:
         info: the answer to ``INFO``.
         save: when it writes a snapshot; ``None`` where it does not tell.
     """
+    if int(info.get("loading", 0)):
+        return []  # it reads what it kept, and calls its append-only file off meanwhile
     found = []
     if not int(info.get("aof_enabled", 1)) and not save:
         what = "keeps nothing on disk" if save is not None else "keeps no append-only file"
