@@ -1,7 +1,8 @@
 """A batch refresh against its ideal, the window of loss, and what idle sellers cost in memory.
 
 100,000 sellers lie in SQLite, 1,000 of them are due. The ideal is what the gateway's latency alone
-would take: latency x count / in flight. Every pair is durable before anyone sees it.
+would take: latency x count / in flight. The gateway says how long it kept requests: an event loop
+that is to wait for 20 ms waits for a little more. Every pair is durable before anyone sees it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.request import urlopen
 
 from attrs import evolve
 
@@ -36,6 +38,7 @@ class Gateway(asyncio.Protocol):
 
     latency = 0.02
     numbers = count()
+    kept: ClassVar[list[float]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -47,9 +50,15 @@ class Gateway(asyncio.Protocol):
         length = head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
         if found and len(body) >= int(length or 0):
             self.unread = b""
+            if head.startswith(b"GET /kept"):
+                self.write(json.dumps(statistics.mean(self.kept)).encode())
+                self.kept.clear()
+                return
+            self.since = time.perf_counter()
             asyncio.get_running_loop().call_later(self.latency, self.answer)
 
     def answer(self) -> None:
+        self.kept.append(time.perf_counter() - self.since)
         number = next(self.numbers)
         content = json.dumps(
             {
@@ -62,6 +71,9 @@ class Gateway(asyncio.Protocol):
                 "request_id": "0ba2887315178178017221014",
             }
         ).encode()
+        self.write(content)
+
+    def write(self, content: bytes) -> None:
         self.transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
         )
@@ -177,20 +189,23 @@ def show(folder: Path, url: str, options: argparse.Namespace) -> None:
     path = folder / "tokens.db"
     asyncio.run(fill(path, options.sellers, 0))
     print(f"{options.sellers} sellers in SQLite, {path.stat().st_size / 1e6:.0f} MB", flush=True)
-    ideal = Gateway.latency * options.due / options.in_flight
     ratios, windows = [], []
     for _ in range(options.rounds):
         asyncio.run(make_due(path, options.due))
         refreshed, took, cpu, seen = asyncio.run(refresh(path, url, options.in_flight))
         assert refreshed == options.due, refreshed
+        with urlopen(f"{url}/kept") as answer:
+            latency = json.load(answer)
+        ideal = latency * options.due / options.in_flight
         ratios.append(took / ideal)
         windows += seen
         print(
-            f"  {refreshed} refreshed in {took:.2f} s, {cpu / refreshed * 1e6:.0f} us of CPU each"
+            f"  {refreshed} refreshed in {took:.2f} s, {cpu / refreshed * 1e6:.0f} us of CPU each; "
+            f"the gateway took {latency * 1e3:.2f} ms, ideal {ideal:.2f} s"
         )
     ratio = statistics.median(ratios)
     narrow = statistics.quantiles(windows, n=100)
-    print(f"ideal {ideal:.2f} s; took {ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) times that")
+    print(f"took {ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) times the ideal")
     median, worst = narrow[49] * 1e3, narrow[98] * 1e3
     print(f"from answer to durable pair: median {median:.2f} ms, 99 % {worst:.2f} ms")
     print(f"{'PASS' if ratio <= 1.2 else 'FAIL'}  took / ideal: {ratio:.2f} (<= 1.2)")

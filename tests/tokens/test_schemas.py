@@ -93,7 +93,7 @@ async def test_a_body_that_cannot_be_read_holds_up_no_other_seller(world, body, 
     assert world.presented() == 2
 
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "grants.json").read_text())
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "stores" / "grants.json").read_text())
 
 
 def row(vector):
