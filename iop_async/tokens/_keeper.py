@@ -76,15 +76,13 @@ class Keeper:
         while True:
             self._news = anyio.Event()
             try:
-                idle = await self._round()
+                if await self._round():
+                    await self._wait()
                 failures = 0
             except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong
                 self._on_error(error)
                 failures += 1
                 await anyio.sleep(min(_FIRST_PAUSE * 2 ** min(failures, 10), _LAST_PAUSE))
-                continue
-            if idle:
-                await self._wait()
 
     async def _round(self) -> bool:
         """Claim and start what is due; whether there is nothing more to start now."""

@@ -87,6 +87,28 @@ async def test_who_waits_refreshes_by_itself_when_the_store_is_back(shared):
     assert shared.presented() == 1
 
 
+@pytest.mark.parametrize("method", ["claim", "next_due", "put"])
+@either_loop
+async def test_no_failure_of_the_store_ends_the_keeper(world, method):
+    """Whichever of its questions meets it, and however often: it goes on when that is over."""
+    store = Outage(world.store(), {method})
+    async with (
+        world.manager(store, keeper=True, lease_seconds=0.5),
+        world.manager() as other,
+    ):
+        await other.authorize(world.code("1001"))
+        world.clock.advance(MONTH - LEAD + 60)
+        await eventually(lambda: method in store.failed)
+        await anyio.sleep(0.5)  # time enough to meet it again
+        store.fails = frozenset()
+        await other.authorize(world.code("1002"))
+        world.clock.advance(MONTH - LEAD + 60)
+        with anyio.fail_after(20):
+            while (await other.status("1002")).generation == 1:
+                world.clock.advance(1)
+                await anyio.sleep(0.02)
+
+
 @each_store
 async def test_who_goes_on_says_so_and_keeps_everything_in_the_journal(shared, caplog):
     """The intent before the refresh token is presented, the pair after; the store gets it later."""

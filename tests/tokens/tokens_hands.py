@@ -40,7 +40,7 @@ class Outage:
     """A store of which some methods fail, as they do where its server cannot be reached.
 
     Args:
-        fails: the names of those that fail now.
+        fails: the names of those that fail now; ``failed`` are those that somebody met.
     """
 
     EVERYTHING = frozenset({"get", "put", "remove", "claim", "lease", "next_due"})
@@ -49,9 +49,11 @@ class Outage:
         self._store = store
         self.path = getattr(store, "path", None)
         self.fails = fails
+        self.failed = set()
 
     def __getattr__(self, name):
         async def fail(*_, **__):
+            self.failed.add(name)
             raise iop.StoreError("the server cannot be reached")
 
         return fail if name in self.fails else getattr(self._store, name)
