@@ -28,11 +28,13 @@ class Cache:
         known = self._by_name.get(grant.seller)
         if known is not None and (known.age, known.revision) > (grant.age, grant.revision):
             return
-        self.drop(grant.seller)
+        self._remove(grant.seller)
+        for alias in grant.sellers:
+            self._remove(self._aliases.get(alias, ""))  # it does not serve that seller any more
         self._by_name[grant.seller] = grant
         self._aliases |= dict.fromkeys(grant.sellers, grant.seller)
         while len(self._by_name) > self._size:
-            self.drop(next(iter(self._by_name)))
+            self._remove(next(iter(self._by_name)))
 
     def update(self, grant: Grant) -> None:
         """Keep a grant in the place of an older one, if there is one: nobody asked for it."""
@@ -41,8 +43,10 @@ class Cache:
 
     def drop(self, seller: str) -> None:
         """Forget the grant of a seller."""
-        grant = self._by_name.pop(self._aliases.get(seller, seller), None)
-        if grant is not None:
-            for alias in grant.sellers:
-                if self._aliases.get(alias) == grant.seller:
-                    del self._aliases[alias]
+        self._remove(self._aliases.get(seller, seller))
+
+    def _remove(self, name: str) -> None:
+        grant = self._by_name.pop(name, None)
+        for alias in grant.sellers if grant is not None else ():
+            if self._aliases.get(alias) == name:
+                del self._aliases[alias]

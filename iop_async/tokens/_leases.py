@@ -67,6 +67,11 @@ class Leases:
         """
         return self._ends.get(seller)
 
+    def is_over(self, seller: str) -> bool:
+        """Whether there is no lease to count on."""
+        end = self._ends.get(seller)
+        return end is None or end <= time.monotonic()
+
     def is_aging(self, seller: str) -> bool:
         """Whether a third of the lease is over, so that it is time to lengthen it."""
         end = self._ends.get(seller)

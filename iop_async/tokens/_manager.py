@@ -92,6 +92,16 @@ class TokenManager(NotPickled):
             if value < 1:
                 msg = f"{name} is {value}; it is at least 1"
                 raise ValueError(msg)
+        for name, word, words in (
+            ("role", role, ("peer", "follower")),
+            ("without_store", without_store, ("wait", "go on")),
+        ):
+            if word not in words:
+                msg = f"{name} is {word!r}; it is {words[0]!r} or {words[1]!r}"
+                raise ValueError(msg)
+        if lease_seconds <= 0 or drain_seconds < 0:
+            msg = "lease_seconds is more than 0, and drain_seconds not less"
+            raise ValueError(msg)
         journals = journal_beside(store, journal)
         if without_store == "go on" and journals is None:
             msg = "to go on without the store there must be a journal: say journal='tokens.spill'"
@@ -135,7 +145,10 @@ class TokenManager(NotPickled):
             IopError: whatever else went wrong.
         """
         code = hidden("code", code)
-        return await self.import_token(await self._endpoints.create_token(self._client, code=code))
+        return (await self._here.fly(partial(self._trade, code)).outcome()).token
+
+    async def _trade(self, code: str) -> Grant:
+        return await self._keep(await self._endpoints.create_token(self._client, code=code))
 
     async def import_token(self, token: Token) -> Token:
         """Keep a grant that was obtained elsewhere, and watch over it from now on.
@@ -143,11 +156,14 @@ class TokenManager(NotPickled):
         Where its issue time is unknown, ``issued_at`` is now: it is then taken for as young as it
         may be, but for no longer-lived than it says.
         """
+        return (await self._keep(token)).token
+
+    async def _keep(self, token: Token) -> Grant:
         grant = await self._vault.authorize(token)
         self._cache.put(grant)
         if self._running is not None:
             self._running.keeper.wake()
-        return grant.token
+        return grant
 
     async def token(self, seller: str) -> Token:
         """A token that is good now, refreshed first where it would expire any moment.
@@ -157,16 +173,16 @@ class TokenManager(NotPickled):
             RefreshAmbiguous: the access token is over, and whether a refresh happened is unknown.
             IopError: the access token is over and refreshing it failed.
         """
-        token = await self._serve(await self._load(seller))
+        token = await self._serve(seller, await self._load(seller))
         if token is None:
             # What is in memory may be older than what another process stored.
             grant = await self._reload(seller)
-            token = await self._serve(grant)
+            token = await self._serve(seller, grant)
             if token is None:
                 raise refusal(seller, grant, self._clock.now())
         return token
 
-    async def _serve(self, grant: Grant) -> Token | None:
+    async def _serve(self, seller: str, grant: Grant) -> Token | None:
         """The token, or its successor; ``None`` where it is over and may not be refreshed now."""
         token, now = grant.token, self._clock.now()
         freshness = self._policy.plan(token, now).freshness
@@ -177,7 +193,10 @@ class TokenManager(NotPickled):
             flight = self._refresh(grant, only_due=True)
             if freshness is Freshness.MUST_WAIT:
                 try:
-                    token = (await flight.outcome()).token
+                    successor = await flight.outcome()
+                    if seller not in successor.sellers:
+                        return None
+                    token = successor.token
                 except IopError:
                     if self._is_over(token):
                         raise
@@ -198,18 +217,21 @@ class TokenManager(NotPickled):
             IopError: it failed; the token is as good as before where the error does not say
                 ``may_have_been_applied``.
         """
-        return (await self._successor(await self._load(seller))).token
+        return (await self._successor(seller, await self._load(seller))).token
 
     async def replace(self, seller: str, *, rejected: str) -> Token:
         """A newer token than ``rejected``, which the gateway refused as an access token."""
         grant = await self._load(seller)
         if grant.token.access_token != rejected:
             return grant.token
-        return (await self._successor(grant, rejected=rejected)).token
+        return (await self._successor(seller, grant, rejected=rejected)).token
 
-    async def _successor(self, grant: Grant, *, rejected: str | None = None) -> Grant:
+    async def _successor(self, seller: str, grant: Grant, *, rejected: str | None = None) -> Grant:
         while True:
             successor = await self._refresh(grant, rejected=rejected).outcome()
+            if seller not in successor.sellers:  # others approved alone, and took the record over
+                grant = await self._reload(seller)
+                continue
             # A flight that was joined may have left a grant as it is, which was not due.
             if successor.age > grant.age or successor.token != grant.token:
                 return successor

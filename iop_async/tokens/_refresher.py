@@ -121,6 +121,8 @@ class Refresher:
             self.announce(kind, grant, warning)
             grant = evolve(grant, warned=warned(grant, warning))
         if self._is_due(grant) and self.gate.is_open(now):
+            if self._vault.leases.is_over(grant.seller):
+                return await self.refresh(grant, only_due=True)
             try:
                 return await self._present(grant)
             except StaleRecord:

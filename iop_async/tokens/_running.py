@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 import anyio
 
@@ -12,12 +14,15 @@ from .._exceptions import IopError
 from ._background import Background
 from ._cache import Cache
 from ._clock import Clock
-from ._flights import Flights
+from ._flights import Flight, Flights, Work
 from ._keeper import Keeper
 from ._refresher import Refresher
 from ._vault import Vault
 
 _log = logging.getLogger("iop_async.tokens")
+
+_LAST_TRY: Final = 5.0
+"""Seconds for the store to take, in the end, what it did not take before."""
 
 
 class Running:
@@ -62,6 +67,12 @@ class Running:
             on_failure=on_failure,
         )
 
+    def fly(self, work: Work) -> Flight:
+        """Do work that its caller may stop to wait for, and that goes on all the same."""
+        flight = Flight()
+        self._background.spawn(partial(flight.fly, work))
+        return flight
+
     @property
     def is_here(self) -> bool:
         """Whether it runs: a fork takes no tasks along, and an event loop ends those it has."""
@@ -82,9 +93,13 @@ class Running:
                     tasks.start_soon(self._lengthen, seller)
 
     async def _lengthen(self, seller: str) -> None:
+        leases = self._vault.leases
         try:
-            await self._vault.leases.lengthen(seller)
-        except IopError as error:
+            with anyio.move_on_after(self._lease_seconds / 3):  # a hanging store holds up no other
+                await leases.lengthen(seller)
+                if seller not in self.flights:  # it landed meanwhile
+                    await leases.give_back(seller)
+        except Exception as error:  # noqa: BLE001 - the other leases are still to be lengthened
             self._on_error(error)
 
     async def aclose(self, drain_seconds: float) -> None:
@@ -95,3 +110,8 @@ class Running:
                 left = ", ".join(sorted(self.flights.sellers))
                 _log.warning("closed before these refreshes had an answer: %s", left)
             await self._background.aclose()
+            try:
+                with anyio.move_on_after(_LAST_TRY):
+                    await self._vault.flush()
+            except Exception as error:  # noqa: BLE001 - whatever it is, this is the end
+                self._on_error(error)

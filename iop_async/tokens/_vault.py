@@ -102,7 +102,9 @@ class Vault:
             try:
                 await self._flush(waiting)  # or others find it due, and no lease on it
             except StoreError:
-                return waiting
+                if waiting.age > grant.age or self._alone:
+                    return waiting
+                raise
         try:
             record = await self.leases.take(grant.seller)
         except StoreError:
@@ -188,6 +190,11 @@ class Vault:
         outcome; against a later pair of the same one, the ``pair`` that the refresh brought is
         kept as a candidate.
         """
+        with anyio.CancelScope(shield=True):  # what is kept here is nowhere else
+            kept = await self._keep(grant, pair)
+        return kept  # noqa: RET504 - for type checkers a scope may end early
+
+    async def _keep(self, grant: Grant, pair: Token | None) -> Grant | None:
         try:
             with anyio.fail_after(_PATIENCE):  # a process that dies now takes the pair along
                 kept = await self._settle(grant, pair)
@@ -207,6 +214,11 @@ class Vault:
 
     async def authorize(self, token: Token) -> Grant:
         """Keep what the seller has just granted: it replaces whatever there was."""
+        with anyio.CancelScope(shield=True):  # its code is spent
+            grant = await self._authorize(token)
+        return grant  # noqa: RET504 - for type checkers a scope may end early
+
+    async def _authorize(self, token: Token) -> Grant:
         waiting = self._waiting_for(names_of(token))
         grant = authorized(self.scope, token, waiting)
         superseded = waiting
@@ -214,23 +226,28 @@ class Vault:
             await self._wait(others)
             superseded = None if others.seller == waiting.seller else waiting
         try:
-            while True:
-                try:
-                    stored = await self._first_stored(grant.sellers)
-                    grant = authorized(self.scope, token, _newest(waiting, stored))
-                    replaces = stored is not None and stored.seller == grant.seller
-                    if stored is not None and replaces and await self._set_apart(stored, grant):
-                        continue
-                    revision = stored.revision if stored and replaces else 0
-                    grant = await self.write(evolve(grant, revision=revision), release=True)
-                    break
-                except StaleRecord:
-                    continue
-        except StoreError as error:
+            with anyio.fail_after(_PATIENCE):
+                written = await self._replace(token, waiting)
+        except Exception as error:  # noqa: BLE001 - a bug of somebody's store must not cost a pair
             await self._spill(grant, error)
-        else:
-            await self._discard(superseded)
-        return grant
+            return grant
+        await self._discard(superseded)
+        return written
+
+    async def _replace(self, token: Token, waiting: Grant | None) -> Grant:
+        sellers = names_of(token)
+        while True:
+            stored = await self._first_stored(sellers)
+            grant = authorized(self.scope, token, _newest(waiting, stored))
+            replaces = stored is not None and stored.seller == grant.seller
+            try:
+                if stored is None or not replaces:
+                    return await self.write(evolve(grant, revision=0), release=True)
+                if not await self._set_apart(stored, grant):
+                    revision = stored.revision
+                    return await self.write(evolve(grant, revision=revision), release=True)
+            except StaleRecord:
+                continue
 
     async def _set_apart(self, stored: Grant, grant: Grant) -> bool:
         """Give the sellers that did not approve a record of their own, before theirs is replaced.
@@ -263,27 +280,28 @@ class Vault:
         if self._journal is not None:
             await self._journal.remove([self._record(waiting)])
 
-    async def _settle(self, grant: Grant, pair: Token | None) -> Grant | None:
+    async def _settle(self, outcome: Grant, pair: Token | None) -> Grant | None:
+        grant = outcome
         while True:
             try:
                 return await self.write(grant, release=True)
             except StaleRecord:
-                current = await self._current(grant)
-                if current is None or current.authorization != grant.authorization:
+                current = await self._current(outcome)
+                if current is None or current.authorization != outcome.authorization:
                     return current
-                if current.generation < grant.generation:
+                if current.generation < outcome.generation:
                     # A seller may have approved alone meanwhile, and be no longer of this grant.
                     grant = evolve(
-                        grant,
+                        outcome,
                         revision=current.revision,
                         warned=current.warned,
                         seller=current.seller,
                         sellers=current.sellers,
                     )
                 elif pair is not None and pair not in (current.token, *current.candidates):
-                    grant, pair = with_candidate(current, pair), None
-                elif current.age == grant.age and self._is_ours(current):
-                    grant = evolve(grant, revision=current.revision)
+                    grant = with_candidate(current, pair)
+                elif current.age == outcome.age and self._is_ours(current):
+                    grant = evolve(outcome, revision=current.revision)
                 else:
                     return current
 
@@ -310,11 +328,13 @@ class Vault:
     async def _wait(self, grant: Grant) -> None:
         """Let a grant wait for the store, in memory and in the journal."""
         self._unpersisted[grant.seller] = grant
-        if self._journal is not None:
-            try:
-                await self._journal.append(self._record(grant))
-            except (OSError, StoreError) as failure:
-                _log.critical("nor in the journal: %s; it is in memory only", failure)
+        if self._journal is None:
+            _log.critical("there is no journal: seller %s is in memory only", grant.seller)
+            return
+        try:
+            await self._journal.append(self._record(grant))
+        except (OSError, StoreError) as failure:
+            _log.critical("nor in the journal: %s; it is in memory only", failure)
 
     async def recover(self) -> None:
         """Take over what an earlier process could only write to the journal."""
@@ -361,8 +381,9 @@ class Vault:
         if grant is None:
             return False
         waiting = self._unpersisted.get(grant.seller)
+        was_stored = await self._store.remove(self.scope, seller)
         await self._discard(waiting)
-        return await self._store.remove(self.scope, seller) or waiting is not None
+        return was_stored or waiting is not None
 
     def all(self) -> AsyncIterator[Grant]:
         """Every grant of the scope."""
