@@ -93,12 +93,9 @@ class Running:
                     tasks.start_soon(self._lengthen, seller)
 
     async def _lengthen(self, seller: str) -> None:
-        leases = self._vault.leases
         try:
             with anyio.move_on_after(self._lease_seconds / 3):  # a hanging store holds up no other
-                await leases.lengthen(seller)
-                if seller not in self.flights:  # it landed meanwhile
-                    await leases.give_back(seller)
+                await self._vault.leases.lengthen(seller)
         except Exception as error:  # noqa: BLE001 - the other leases are still to be lengthened
             self._on_error(error)
 

@@ -111,6 +111,7 @@ class Vault:
             if not self._alone:
                 raise
             _log.warning("the store gives no lease on seller %s; going on alone", grant.seller)
+            self.leases.forget(grant.seller)
             return grant
         if record is None:
             return None
