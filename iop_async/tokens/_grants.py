@@ -196,11 +196,6 @@ def promoted(grant: Grant, now: datetime) -> Grant | None:
     return evolve(renewed(grant, newest), candidates=left, wanted_at=now)
 
 
-def wanted(grant: Grant, now: datetime) -> Grant:
-    """To be refreshed at once, by whoever finds it."""
-    return evolve(grant, wanted_at=now)
-
-
 def finished(grant: Grant, state: State, reason: str) -> Grant:
     """No refresh will be tried any more; the access token is good to its end."""
     intent = grant.intent if state == "ambiguous" else None

@@ -369,9 +369,8 @@ class TokenManager(NotPickled):
         if self._running is not None and self._running.is_here:
             msg = "this token manager is already running"
             raise RuntimeError(msg)
-        self._vault.leases.holder = (
-            new_holder()
-        )  # forked workers have this object in common, and no lease
+        # Forked workers have this object in common, and no lease.
+        self._vault.leases.holder = new_holder()
         refresher = Refresher(
             self._client,
             self._endpoints,

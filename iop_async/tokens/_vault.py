@@ -19,7 +19,7 @@ from ..stores import SpillJournal
 from ._cache import Cache
 from ._deadlines import due_at
 from ._each import Each
-from ._grants import Grant, authorized, from_record, names_of, to_record, wanted, with_candidate
+from ._grants import Grant, authorized, from_record, names_of, to_record, with_candidate
 from ._leases import Leases
 
 _log = logging.getLogger("iop_async.tokens")
@@ -180,7 +180,7 @@ class Vault:
     async def want(self, grant: Grant, now: datetime) -> None:
         """Let whoever keeps the store's grants refresh this one, due or not."""
         try:
-            await self.write(wanted(grant, now))
+            await self.write(evolve(grant, wanted_at=now))
         except StaleRecord:
             return  # somebody has just done something about it
 
@@ -240,13 +240,13 @@ class Vault:
         while True:
             stored = await self._first_stored(sellers)
             grant = authorized(self.scope, token, _newest(waiting, stored))
-            replaces = stored is not None and stored.seller == grant.seller
+            revision = 0
             try:
-                if stored is None or not replaces:
-                    return await self.write(evolve(grant, revision=0), release=True)
-                if not await self._set_apart(stored, grant):
+                if stored is not None and stored.seller == grant.seller:
+                    if await self._set_apart(stored, grant):
+                        continue
                     revision = stored.revision
-                    return await self.write(evolve(grant, revision=revision), release=True)
+                return await self.write(evolve(grant, revision=revision), release=True)
             except StaleRecord:
                 continue
 
