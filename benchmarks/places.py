@@ -10,12 +10,10 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from iop_async.protocols import TokenStore
 from iop_async.stores import RedisStore, SQLAlchemyStore, SQLiteStore
 
-CONNECTIONS = 8
 PORTS = {"SQLite": 0, "PostgreSQL": 5432, "MariaDB": 3306, "Redis": 6379}
 
 
@@ -27,31 +25,12 @@ class Place:
     url: str
     prefix: str
 
-    @asynccontextmanager
-    async def store(self) -> AsyncIterator[TokenStore]:
+    def store(self) -> SQLiteStore | RedisStore | SQLAlchemyStore:
         if self.name == "SQLite":
-            async with SQLiteStore(urlsplit(self.url).path) as file:
-                yield file
-        elif self.name == "Redis":
-            async with RedisStore(self.url, prefix=self.prefix) as server:
-                yield server
-        else:
-            async with (
-                self.engine() as engine,
-                SQLAlchemyStore(engine, table_prefix=self.prefix) as database,
-            ):
-                yield database
-
-    @asynccontextmanager
-    async def engine(self) -> AsyncIterator[AsyncEngine]:
-        """With so few connections that the servers' defaults allow for all processes."""
-        engine = create_async_engine(
-            self.url, pool_size=CONNECTIONS, max_overflow=0, hide_parameters=True
-        )
-        try:
-            yield engine
-        finally:
-            await engine.dispose()
+            return SQLiteStore(urlsplit(self.url).path)
+        if self.name == "Redis":
+            return RedisStore(self.url, prefix=self.prefix)
+        return SQLAlchemyStore(self.url, table_prefix=self.prefix)
 
     @property
     def listens(self) -> bool:
@@ -77,11 +56,13 @@ class Place:
                     async for key in client.scan_iter(f"{{{self.prefix}:*"):
                         await client.delete(key)
         else:
-            async with self.engine() as engine:
-                store = SQLAlchemyStore(engine, table_prefix=self.prefix)
-                await store.create_tables()
-                try:
-                    yield ".".join(map(str, engine.dialect.server_version_info or ()))
-                finally:
-                    async with engine.begin() as db:
-                        await db.run_sync(store.metadata.drop_all)
+            engine = create_async_engine(self.url)
+            store = SQLAlchemyStore(engine, table_prefix=self.prefix)
+            await store.create_tables()
+            try:
+                yield ".".join(map(str, engine.dialect.server_version_info or ()))
+            finally:
+                async with engine.begin() as db:
+                    await db.run_sync(store.metadata.drop_all)
+                await store.aclose()
+                await engine.dispose()

@@ -27,7 +27,8 @@ from attrs import evolve
 import iop_async as iop
 from iop_async._records import Record
 from iop_async.stores import SQLiteStore
-from iop_async.tokens._grants import Grant, to_record
+from iop_async.tokens._bodies import to_record
+from iop_async.tokens._grants import Grant
 
 APP = iop.App("12345678", "helloworld")
 SCOPE = "benchmark"

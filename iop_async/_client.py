@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
 from attrs import evolve
 
+from ._closing import ClosesOnExit
 from ._exceptions import IopError
 from ._models import App, Call, File, FileContent, HttpMethod, Reply, Token
 from ._redact import Secret
@@ -66,7 +66,7 @@ class CallerMixin:
         return await self._run(call)
 
 
-class Client(CallerMixin):
+class Client(CallerMixin, ClosesOnExit):
     """Calls one gateway for one app; any number of tasks may share it.
 
     Args:
@@ -170,14 +170,6 @@ class Client(CallerMixin):
             self._transport = HttpxTransport()
         self._closed = False
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"Client({self.app!r}, {self.gateway!r})"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import anyio
 from attrs import asdict, field, frozen, validators
 
+from ._closing import ClosesOnExit
 from ._exceptions import TransportError, TransportTimeout
 from ._http.failures import forget_frames, translate
 from ._http.incoming import Incoming
@@ -57,7 +57,7 @@ class _Route(Protocol):
     async def aclose(self) -> None: ...
 
 
-class HttpxTransport:
+class HttpxTransport(ClosesOnExit):
     """Carries requests over HTTP, any number at a time; satisfies ``protocols.Transport``.
 
     Args:
@@ -176,14 +176,6 @@ class HttpxTransport:
 
     async def __aenter__(self) -> Self:
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 @cache

@@ -26,7 +26,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
     def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
         async def within() -> Any:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 return await scenario()
 
         return anyio.run(within, backend=request.param)

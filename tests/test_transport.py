@@ -110,7 +110,7 @@ def open_files():
 
 
 async def until(condition):
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not condition():
             await anyio.sleep(0.002)
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
+from .._closing import ClosesOnExit
 
-class EnteredOnce:
+
+class EnteredOnce(ClosesOnExit):
     """Opens what it is mixed into, and closes it at the end, or at once where that fails."""
 
     _entered = False
 
     async def _open(self) -> None:
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        """Close what was opened."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
@@ -29,11 +26,3 @@ class EnteredOnce:
             await self.aclose()
             raise
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

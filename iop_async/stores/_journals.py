@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
 from ._files import create_private, sync_directory
-from ._locks import lock
+from ._locks import lock, unlock
 
 
 def append(path: Path, line: bytes) -> None:
@@ -67,8 +67,19 @@ def _put_in_place(path: Path, content: bytes, *, instead_of: FileIO) -> None:
     sync_directory(path.parent)
 
 
-def _held(path: Path) -> FileIO:
-    """The file of that name, made if need be, with nobody else at work on it until it is closed."""
+@contextmanager
+def _held(path: Path) -> Iterator[FileIO]:
+    """The file of that name, made if need be, with nobody else at work on it."""
+    file = _opened(path)
+    try:
+        yield file
+    finally:
+        if not file.closed:
+            unlock(file)
+            file.close()
+
+
+def _opened(path: Path) -> FileIO:
     while True:
         with suppress(FileExistsError):
             create_private(path)

@@ -18,7 +18,7 @@ _NAP: Final = 0.005
 
 
 def lock(file: FileIO, path: Path) -> None:
-    """Hold an open file alone, also against other threads that opened it, until it is closed.
+    """Hold an open file alone, also against other threads that opened it, until :func:`unlock`.
 
     Raises:
         StoreError: somebody else held it for ten seconds.
@@ -39,3 +39,9 @@ def lock(file: FileIO, path: Path) -> None:
             sleep(_NAP)
         else:
             return
+
+
+def unlock(file: FileIO) -> None:
+    """Let others have the file: closing would not, where a forked process has it open as well."""
+    if sys.platform != "win32":
+        fcntl.flock(file.fileno(), fcntl.LOCK_UN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -51,38 +51,34 @@ class SpillJournal:
         await self._in_thread(partial(append, self._path, line_of(self._seal(record))))
 
     async def records(self) -> list[Record]:
-        """The newest record of each scope and seller, by generation and revision.
+        """All that was appended and not removed, in order.
 
         Raises ``StoreError`` where one of them cannot be unsealed: to go on without it would be
         to present a refresh token that is spent.
         """
-        newest: dict[tuple[str, str], Record] = {}
-        for line in await self._in_thread(partial(read_lines, self._path)):
-            record = record_of(line)
-            if record is not None:
-                known = newest.setdefault((record.scope, record.seller), record)
-                if _age(known) <= _age(record):
-                    newest[record.scope, record.seller] = record
-        return list(map(self._unsealed, newest.values()))
+        lines = await self._in_thread(partial(read_lines, self._path))
+        return [self._unsealed(record) for record in map(record_of, lines) if record is not None]
 
-    async def remove(self, records: Iterable[Record]) -> None:
-        """Drop records that are safe elsewhere, with the older ones of the same seller.
+    async def remove(self, scope: str, seller: str, is_done: Callable[[Record], bool]) -> None:
+        """Drop the records of a seller that are done; what cannot be read stays."""
 
-        One that somebody else appended meanwhile stays, if it is newer or has another body.
-        """
-        done = {(record.scope, record.seller): record for record in sorted(records, key=_age)}
-        if done:
-            await self._in_thread(partial(replace, self._path, partial(self._without, done)))
+        def choose(lines: list[bytes]) -> list[bytes]:
+            return [line for line in lines if self._stays(line, scope, seller, is_done)]
 
-    def _without(self, done: dict[tuple[str, str], Record], lines: list[bytes]) -> list[bytes]:
-        kept = []
-        for line in lines:
-            record = record_of(line)
-            if record is None:
-                append(Path(f"{self._path}.torn"), line)
-            elif not self._is_done(record, done.get((record.scope, record.seller))):
-                kept.append(line)
-        return kept
+        await self._in_thread(partial(replace, self._path, choose))
+
+    def _stays(
+        self, line: bytes, scope: str, seller: str, is_done: Callable[[Record], bool]
+    ) -> bool:
+        record = record_of(line)
+        if record is None:
+            append(Path(f"{self._path}.torn"), line)
+            return False
+        if (record.scope, record.seller) != (scope, seller):
+            return True
+        with suppress(StoreError):
+            return not is_done(self._unseal(record))
+        return True
 
     def _unsealed(self, record: Record) -> Record:
         try:
@@ -96,14 +92,6 @@ class SpillJournal:
             error.retryable = exc.retryable
             raise error from exc
 
-    def _is_done(self, record: Record, done: Record | None) -> bool:
-        if done is None or _age(record) != _age(done):
-            return done is not None and _age(record) < _age(done)
-        with suppress(StoreError):
-            # not the bytes of the line: they may be from another key, or from before there was one
-            return self._unseal(record).body == done.body
-        return False
-
     async def _in_thread(self, step: Callable[[], T]) -> T:
         # A thread cannot be cancelled: an append goes on when the task that waits for it does not.
         try:
@@ -115,10 +103,6 @@ class SpillJournal:
                 f"({exc.strerror})"
             )
             raise StoreError(msg) from exc.with_traceback(None)
-
-
-def _age(record: Record) -> tuple[int, int]:
-    return record.generation, record.revision
 
 
 def _as_it_is(record: Record) -> Record:

@@ -23,12 +23,17 @@ class Claims:
         self._page = _FIRST_PAGE
         self._waiting: deque[Grant] = deque()
         self._seen: set[str] = set()
+        self._again: set[str] = set()
 
     async def take(self) -> Grant | None:
         """A grant that is due and leased; ``None`` where there is no other."""
-        if not self._waiting:
+        while not self._waiting:
             claimed = await self._vault.claim(due_by=self._clock.now(), limit=self._page)
+            sellers = {grant.seller for grant in claimed}
+            if sellers <= self._again:
+                return None
             self._page = min(self._page * 2, _LAST_PAGE)
             self._waiting += (grant for grant in claimed if grant.seller not in self._seen)
-            self._seen |= {grant.seller for grant in claimed}
-        return self._waiting.popleft() if self._waiting else None
+            self._again |= sellers & self._seen
+            self._seen |= sellers
+        return self._waiting.popleft()

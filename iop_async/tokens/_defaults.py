@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +10,6 @@ from urllib.parse import urlsplit
 from .._client import Client
 from ..protocols import Sealer, TokenStore
 from ..stores import SpillJournal
-
-
-def new_holder() -> str:
-    """A name for leases that no other manager has, on whatever host."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def scope_of(client: Client) -> str:

@@ -54,12 +54,15 @@ class Flights:
         """Whose refresh is under way."""
         return list(self._by_seller)
 
-    def join(self, seller: str, work: Work) -> Flight:
-        """The flight of a seller; ``work`` is done where there is none yet."""
+    def join(self, seller: str, work: Work, *, drained: bool = True) -> Flight:
+        """The flight of a seller; ``work`` is done where there is none yet.
+
+        Closing waits for work that is to be ``drained``.
+        """
         flight = self._by_seller.get(seller)
         if flight is None:
             flight = Flight()
-            self._background.spawn(partial(self._fly, seller, flight, work))
+            self._background.spawn(partial(self._fly, seller, flight, work), drained=drained)
             self._by_seller[seller] = flight
         return flight
 

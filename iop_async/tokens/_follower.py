@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import anyio
+from attrs import evolve
 
 from .._exceptions import ReauthorizationRequired, RefreshAmbiguous, TokenError
 from .._refresh import RefreshPolicy
@@ -50,10 +51,12 @@ class Follower:
                     return current
                 if current.state == "ambiguous":
                     raise RefreshAmbiguous(grant.seller, current.reason)
-                if refresh_at(current, self._policy) is None:
-                    raise ReauthorizationRequired(grant.seller, current.reason)
-                if not only_due and current.wanted_at is None:
-                    await self._vault.want(current, self._clock.now())
+                wanted = current if only_due else self._wanted(current)
+                if refresh_at(wanted, self._policy) is None:
+                    reason = current.reason or "there is nothing to refresh it with"
+                    raise ReauthorizationRequired(grant.seller, reason)
+                if wanted != current and current.intent is None:
+                    await self._vault.want(wanted)
                 await anyio.sleep(pause)
                 pause = min(pause * 2, _LOOK_LAST)
         msg = (
@@ -63,3 +66,6 @@ class Follower:
         error = TokenError(msg)
         error.retryable = True
         raise error
+
+    def _wanted(self, grant: Grant) -> Grant:
+        return evolve(grant, wanted_at=grant.wanted_at or self._clock.now())

@@ -1,24 +1,18 @@
 """A grant: a token pair, and all that must be remembered so that it is never lost.
 
-Grants are values. What a refresh does to one is a function here, without I/O; :func:`to_record`
-and :func:`from_record` are the only ones that know how a grant is written down.
+Grants are values. What an approval or a refresh does to one is a function here, without I/O.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, evolve, field, fields_dict, frozen
+from attrs import evolve, field, frozen
 
-from .._exceptions import StoreError
-from .._models import Seller, Token
-from .._records import Record
-
-SCHEMA: Final = 1
+from .._models import Token
 
 State: TypeAlias = Literal["live", "ambiguous", "reauthorize"]
 
@@ -109,7 +103,7 @@ def authorized(scope: str, token: Token, before: Grant | None) -> Grant:
     """A grant that the seller has just given, in the place of an earlier one if there was one."""
     names = names_of(token)
     # Counting from 1 would give a seller that left and came back the number it had before.
-    number = max(_microseconds(token.issued_at), before.authorization + 1 if before else 1)
+    number = max(microseconds(token.issued_at), before.authorization + 1 if before else 1)
     if before is None or not set(before.sellers) <= set(names):
         # One of several sellers approved alone: the others go on with what they have.
         return Grant(scope=scope, seller=names[0], sellers=names, token=token, authorization=number)
@@ -133,6 +127,14 @@ def intending(grant: Grant, now: datetime, holder: str) -> Grant:
         return evolve(grant, intent=Intent(now, holder))
     times = grant.intent.presentations + 1
     return evolve(grant, intent=evolve(grant.intent, at=now, holder=holder, presentations=times))
+
+
+def not_presented(grant: Grant) -> Grant:
+    """The intent was stored, but what it announced was not done."""
+    if grant.intent is None or not grant.intent.is_probe:
+        return evolve(grant, intent=None)
+    times = grant.intent.presentations - 1
+    return evolve(grant, intent=evolve(grant.intent, presentations=times))
 
 
 def renewed(grant: Grant, token: Token) -> Grant:
@@ -173,6 +175,11 @@ def is_for_others(grant: Grant, token: Token) -> bool:
 
 def _for_others(grant: Grant) -> tuple[Token, ...]:
     return tuple(token for token in grant.candidates if is_for_others(grant, token))
+
+
+def has_pair(grant: Grant, token: Token) -> bool:
+    """Whether a pair is the newest or a candidate."""
+    return token in (grant.token, *grant.candidates)
 
 
 def with_candidate(grant: Grant, token: Token) -> Grant:
@@ -227,165 +234,36 @@ def authorize_by(grant: Grant) -> datetime | None:
     return token.expires_at
 
 
-def to_record(grant: Grant, *, due_at: datetime | None) -> Record:
-    """The grant as a store keeps it."""
-    body = {
-        "schema": SCHEMA,
-        "token": _token_to_json(grant.token),
-        "authorization": grant.authorization,
-        "state": grant.state,
-        "reason": grant.reason,
-        "intent": _intent_to_json(grant.intent),
-        "attempts": grant.attempts,
-        "retry_at": _moment_to_json(grant.retry_at),
-        "wanted_at": _moment_to_json(grant.wanted_at),
-        "warned": sorted(grant.warned),
-        "candidates": [_token_to_json(token) for token in grant.candidates],
-        "unread": list(grant.unread),
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, UTC."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def apart(grant: Grant, approved: Grant) -> Grant | None:
+    """The grant as it goes on for its sellers that did not approve, if there are any."""
+    others = tuple(seller for seller in grant.sellers if seller not in approved.sellers)
+    return evolve(grant, seller=others[0], sellers=others, revision=0) if others else None
+
+
+def left_by(others: Iterable[Grant], grant: Grant) -> Grant | None:
+    """The grant as it is for its sellers that approved nothing later, if there are any."""
+    taken = {
+        seller
+        for other in others
+        if other.authorization > grant.authorization
+        for seller in other.sellers
     }
-    return Record(
-        scope=grant.scope,
-        seller=grant.seller,
-        sellers=grant.sellers,
-        due_at=due_at,
-        dies_at=authorize_by(grant),
-        generation=grant.generation,
-        revision=grant.revision,
-        # Escaped, since an answer may hold half of a surrogate pair, which has no UTF-8.
-        body=json.dumps(body, separators=(",", ":")).encode(),
-    )
-
-
-def from_record(record: Record) -> Grant:
-    """The grant in a record; what an older version did not write has its default.
-
-    Raises:
-        StoreError: a newer version wrote it, or nobody did.
-    """
-    body = _read_body(record)
-    try:
-        return _grant(record, body)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise _unreadable(record) from None
-
-
-def _grant(record: Record, body: dict[str, Any]) -> Grant:
-    return Grant(
-        scope=record.scope,
-        seller=record.seller,
-        sellers=record.sellers,
-        token=_token_from_json(body["token"]),
-        authorization=body.get("authorization", 1),
-        generation=record.generation,
-        state=body.get("state", "live"),
-        reason=body.get("reason", ""),
-        intent=_intent_from_json(body.get("intent")),
-        attempts=body.get("attempts", 0),
-        retry_at=_moment_or_none(body.get("retry_at")),
-        wanted_at=_moment_or_none(body.get("wanted_at")),
-        warned=frozenset(body.get("warned", ())),
-        candidates=tuple(_token_from_json(token) for token in body.get("candidates", ())),
-        unread=tuple(body.get("unread", ())),
-        revision=record.revision,
-    )
-
-
-def _read_body(record: Record) -> dict[str, Any]:
-    try:
-        body = json.loads(record.body)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or "token" not in body:
-        raise _unreadable(record)
-    if body.get("schema", SCHEMA) > SCHEMA:
-        msg = (
-            f"the record of seller {record.seller} was written by a newer version of iop-async; "
-            "upgrade this one"
-        )
-        raise StoreError(msg)
-    return body
-
-
-def _unreadable(record: Record) -> StoreError:
-    return StoreError(f"the record of seller {record.seller} is not readable; it was left as it is")
-
-
-def _intent_to_json(intent: Intent | None) -> dict[str, Any] | None:
-    if intent is None:
+    left = tuple(seller for seller in grant.sellers if seller not in taken)
+    if not left:
         return None
-    return asdict(intent) | {"at": _moment_to_json(intent.at)}
+    return evolve(grant, seller=grant.seller if grant.seller in left else left[0], sellers=left)
 
 
-def _intent_from_json(fields: dict[str, Any] | None) -> Intent | None:
-    if fields is None:
-        return None
-    return Intent(
-        _moment(fields["at"]),
-        fields.get("holder", ""),
-        fields.get("presentations", 1),
-        fields.get("is_reported", False),
-    )
-
-
-def _token_to_json(token: Token) -> dict[str, Any]:
-    return {
-        "access_token": token.access_token,
-        "refresh_token": token.refresh_token,
-        "issued_at": _moment_to_json(token.issued_at),
-        "expires_at": _moment_to_json(token.expires_at),
-        "refresh_expires_at": _moment_to_json(token.refresh_expires_at),
-        "sellers": [asdict(seller) for seller in token.sellers],
-        "account": token.account,
-        "account_id": token.account_id,
-        "account_platform": token.account_platform,
-        "country": token.country,
-        "extra": dict(token.extra),
-    }
-
-
-def _token_from_json(fields: dict[str, Any]) -> Token:
-    return Token(
-        access_token=fields["access_token"],
-        refresh_token=fields.get("refresh_token"),
-        issued_at=_moment(fields["issued_at"]),
-        expires_at=_moment_or_none(fields.get("expires_at")),
-        refresh_expires_at=_moment_or_none(fields.get("refresh_expires_at")),
-        sellers=_sellers(fields.get("sellers", ())),
-        account=fields.get("account"),
-        account_id=fields.get("account_id"),
-        account_platform=fields.get("account_platform"),
-        country=fields.get("country"),
-        extra=fields.get("extra", {}),
-    )
-
-
-_SELLER: Final = frozenset(fields_dict(Seller))
-
-
-def _sellers(listed: Iterable[dict[str, Any]]) -> tuple[Seller, ...]:
-    # A later release may have added fields.
-    return tuple(
-        Seller(**{name: value for name, value in seller.items() if name in _SELLER})
-        for seller in listed
-    )
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _moment_to_json(moment: datetime | None) -> int | None:
-    """Microseconds since 1970, UTC."""
-    return None if moment is None else _microseconds(moment)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + microseconds * _MICROSECOND
-
-
-def _moment_or_none(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _moment(microseconds)
+def newest(*grants: Grant | None) -> Grant | None:
+    """The newest; the first of several that are."""
+    known = [grant for grant in grants if grant is not None]
+    return max(known, key=lambda grant: grant.age, default=None)

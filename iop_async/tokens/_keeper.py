@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -12,8 +12,8 @@ import anyio
 from .._exceptions import IopError
 from ._clock import Clock
 from ._flights import Flights
+from ._gate import Gate
 from ._grants import Grant
-from ._refresher import Refresher
 from ._vault import Vault
 
 _LOOK_AGAIN: Final = timedelta(seconds=10)
@@ -28,36 +28,37 @@ class Keeper:
     """Asks the store what is due next, and tends to as much at a time as may be under way.
 
     Args:
+        gate: shut while the gateway refuses the app.
+        tend: does what a claimed grant is due.
         capacity: grants tended to at a time.
         pause: seconds between two looks at least, when nothing was found: leases end by the
             store's clock, which may differ.
         on_error: told of every error that is no failed refresh.
-        on_grant: told of every grant that was tended to.
-        on_failure: told of every seller whose refresh failed, and why.
+        on_grant: told of every grant that the store did not take before.
     """
 
     def __init__(
         self,
         vault: Vault,
-        refresher: Refresher,
         flights: Flights,
+        gate: Gate,
         *,
+        tend: Callable[[Grant], Awaitable[Grant]],
         clock: Clock,
         capacity: int,
         pause: float,
         on_error: Callable[[Exception], None],
         on_grant: Callable[[Grant], None],
-        on_failure: Callable[[str, IopError], None],
     ) -> None:
         self._vault = vault
-        self._refresher = refresher
         self._flights = flights
+        self._gate = gate
+        self._tend = tend
         self._clock = clock
         self._capacity = capacity
         self._pause = pause
         self._on_error = on_error
         self._on_grant = on_grant
-        self._on_failure = on_failure
         self._tended = 0
         self._stopped = False
         self._news = anyio.Event()
@@ -89,20 +90,19 @@ class Keeper:
         for grant in await self._vault.flush():
             self._on_grant(grant)
         room = self._capacity - self._tended
-        if room <= 0 or self._stopped or not self._refresher.gate.is_open(self._clock.now()):
+        if room <= 0 or self._stopped or not self._gate.is_open(self._clock.now()):
             return True
         claimed = await self._vault.claim(due_by=self._clock.now(), limit=room)
         for grant in claimed:
             if grant.seller not in self._flights:
                 self._tended += 1
-                self._flights.join(grant.seller, partial(self._tend, grant))
+                self._flights.join(grant.seller, partial(self._count, grant))
         return len(claimed) < room
 
-    async def _tend(self, grant: Grant) -> Grant:
+    async def _count(self, grant: Grant) -> Grant:
         try:
-            tended = await self._refresher.tend(grant)
-        except IopError as error:  # it was announced
-            self._on_failure(grant.seller, error)
+            return await self._tend(grant)
+        except IopError:  # it was announced
             raise
         except Exception as error:
             self._on_error(error)
@@ -111,15 +111,13 @@ class Keeper:
             self._tended -= 1
             if self._tended <= self._capacity // 2:
                 self._news.set()
-        self._on_grant(tended)
-        return tended
 
     async def _wait(self) -> None:
         """Until something is due, somebody wakes the keeper, or a while is over."""
         moments = [self._clock.now() + _LOOK_AGAIN]
         if self._tended < self._capacity and (due := await self._vault.next_due()) is not None:
             moments.append(due)
-        if (until := self._refresher.gate.until) is not None:
+        if (until := self._gate.until) is not None:
             moments = [max(min(moments), until)]
         async with anyio.create_task_group() as tasks:
 

@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from .._client import Client
+from .._closing import ClosesOnExit
+from .._each import Each
 from .._exceptions import IopError, ReauthorizationRequired
 from .._models import NotPickled, Token
 from .._refresh import Freshness, RefreshPolicy
@@ -21,8 +22,7 @@ from ._cache import Cache
 from ._claims import Claims
 from ._clock import Clock, SystemClock
 from ._deadlines import refresh_at
-from ._defaults import journal_beside, new_holder, scope_of
-from ._each import Each
+from ._defaults import journal_beside, scope_of
 from ._events import Announcer, EventStream, TokenEvent
 from ._flights import Flight, Work
 from ._follower import Follower
@@ -41,7 +41,7 @@ from ._vault import Vault
 _log = logging.getLogger("iop_async.tokens")
 
 
-class TokenManager(NotPickled):
+class TokenManager(NotPickled, ClosesOnExit):
     """Keeps the tokens of any number of sellers fresh, and loses none of them.
 
     Args:
@@ -124,7 +124,7 @@ class TokenManager(NotPickled):
             journal=journals,
             scope=scope,
             policy=self._policy,
-            leases=Leases(store, scope, new_holder(), lease_seconds),
+            leases=Leases(store, scope, lease_seconds),
             alone=without_store == "go on",
         )
         self._follower: Follower | None = None
@@ -270,27 +270,19 @@ class TokenManager(NotPickled):
         tally = Tally(0, None, self._on_error)
 
         async def tend(grant: Grant) -> None:
-            work = partial(self._tend, running.refresher, grant)
-            flight = running.flights.join(grant.seller, work)
+            flight = running.flights.join(grant.seller, partial(running.tend, grant))
             await tally.count(grant.seller, flight.outcome(), before=grant.generation)
 
         claims = Claims(self._vault, self._clock)
         await for_each(claims.take, tend, limit=self._concurrency * 4)
         return tally.report()
 
-    async def _tend(self, refresher: Refresher, grant: Grant) -> Grant:
-        try:
-            tended = await refresher.tend(grant)
-        except IopError as error:
-            self._after_failure(grant.seller, error)
-            raise
-        self._cache.update(tended)
-        return tended
-
     async def forget(self, seller: str) -> bool:
         """Remove a seller's grant; whether there was one. A late answer does not bring it back."""
-        self._cache.drop(seller)
-        return await self._vault.forget(seller)
+        try:
+            return await self._vault.forget(seller)
+        finally:
+            self._cache.drop(seller)
 
     async def status(self, seller: str) -> SellerStatus:
         """How a seller's grant is.
@@ -301,7 +293,11 @@ class TokenManager(NotPickled):
         return self._status(await self._reload(seller))
 
     def statuses(self) -> AsyncIterator[SellerStatus]:
-        """How every grant is, in no order."""
+        """How every grant is, in no order.
+
+        Raises:
+            StoreError: some records cannot be read; all others came before.
+        """
         return Each(self._status, self._vault.all())
 
     def events(self) -> EventStream:
@@ -332,7 +328,11 @@ class TokenManager(NotPickled):
         running = self._here
         refresher = self._follower or running.refresher
         work = partial(refresher.refresh, grant, rejected=rejected, only_due=only_due)
-        return running.flights.join(grant.seller, partial(self._fly, running, grant, work))
+        return running.flights.join(
+            grant.seller,
+            partial(self._fly, running, grant, work),
+            drained=self._follower is None,
+        )
 
     async def _fly(self, running: Running, grant: Grant, work: Work) -> Grant:
         try:
@@ -370,7 +370,7 @@ class TokenManager(NotPickled):
             msg = "this token manager is already running"
             raise RuntimeError(msg)
         # Forked workers have this object in common, and no lease.
-        self._vault.leases.holder = new_holder()
+        self._vault.leases.start_over()
         refresher = Refresher(
             self._client,
             self._endpoints,
@@ -395,14 +395,6 @@ class TokenManager(NotPickled):
         await running.start()
         self._running = running
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Let refreshes under way end, within ``drain_seconds``; then stop."""

@@ -16,6 +16,7 @@ from .._exceptions import (
     ReauthorizationRequired,
     RefreshAmbiguous,
     StaleRecord,
+    StoreError,
     TokenError,
 )
 from .._http.send_by import sending_by
@@ -26,7 +27,16 @@ from ._clock import Clock
 from ._deadlines import refresh_at, warned, warning_due
 from ._events import Announcer, EventKind, TokenEvent
 from ._gate import Gate
-from ._grants import Grant, authorize_by, finished, intending, is_for_others, renewed
+from ._grants import (
+    Grant,
+    Intent,
+    authorize_by,
+    finished,
+    intending,
+    is_for_others,
+    not_presented,
+    renewed,
+)
 from ._outcomes import after_failure, after_short_lived, is_of_the_app
 from ._rate import Rate
 from ._vault import Vault
@@ -74,6 +84,8 @@ class Refresher:
         self._announcer = announcer
         self._slots = anyio.Semaphore(concurrency, fast_acquire=True)
         self._rate = rate
+        self._presented: dict[tuple[tuple[int, int], str | None], anyio.Event] = {}
+        self._unsent: dict[str, Intent] = {}
         self.gate = Gate()
 
     async def refresh(
@@ -121,7 +133,7 @@ class Refresher:
             self.announce(kind, grant, warning)
             grant = evolve(grant, warned=warned(grant, warning))
         if self._is_due(grant) and self.gate.is_open(now):
-            if self._vault.leases.is_over(grant.seller):
+            if self._vault.leases.is_over(grant):
                 return await self.refresh(grant, only_due=True)
             try:
                 return await self._present(grant)
@@ -145,22 +157,38 @@ class Refresher:
             pause = min(pause * 2, _LOOK_LAST)
 
     async def _present(self, grant: Grant) -> Grant:
+        # Sellers that were set apart while their refresh token was on its way have the same.
+        pair = (grant.age, grant.token.refresh_token)
+        if (answered := self._presented.get(pair)) is not None:
+            await answered.wait()
+            msg = f"the refresh token of seller {grant.seller} was presented for another seller"
+            raise StaleRecord(msg)
+        answered = self._presented[pair] = anyio.Event()
+        try:
+            return await self._present_alone(grant)
+        finally:
+            del self._presented[pair]
+            answered.set()
+
+    async def _present_alone(self, grant: Grant) -> Grant:
         now = self._clock.now()
+        if grant.intent is not None and grant.intent == self._unsent.pop(grant.seller, None):
+            grant = not_presented(grant)
         await self._require_presentable(grant, now)
-        grant = await self._vault.intend(intending(grant, now, self._vault.leases.holder))
+        grant = await self._intend(intending(grant, now, self._vault.leases.holder))
         try:
             async with self._slots:
                 await self._rate.wait()
                 if (newer := await self._answer_to(grant)) is not None:
                     return newer
-                with sending_by(self._vault.leases.end(grant.seller)):
+                with sending_by(self._vault.leases.end(grant)):
                     token = await self._endpoints.refresh_token(
                         self._client, refresh_token=grant.token.refresh_token or ""
                     )
         except IopError as error:
             kept = await self._settle_failure(grant, error)
             if kept is not None and kept.age > grant.age:
-                return await self.refresh(kept, only_due=True)
+                return await self.refresh(kept, only_due=True) if self._is_due(kept) else kept
             raise
         except Exception as error:
             # A bug after the refresh token was presented must not look as if it had not been.
@@ -169,6 +197,14 @@ class Refresher:
             )
             raise
         return await self._settle_success(grant, token)
+
+    async def _intend(self, grant: Grant) -> Grant:
+        try:
+            return await self._vault.intend(grant)
+        except StoreError:
+            if grant.intent is not None:  # it may be stored all the same
+                self._unsent[grant.seller] = grant.intent
+            raise
 
     async def _answer_to(self, grant: Grant) -> Grant | None:
         """What came of the presentation before this one, if the store has it by now.
@@ -221,7 +257,7 @@ class Refresher:
         successor = renewed(grant, token)
         if self._policy.plan(successor.token, now).freshness is Freshness.MUST_WAIT:
             successor = after_short_lived(successor, grant.attempts, now, luck())
-        kept = await self._vault.keep(successor, pair=successor.token)
+        kept = await self._vault.keep(successor, before=grant)
         if kept is None:
             raise ReauthorizationRequired(grant.seller, "the seller was forgotten meanwhile")
         if not self._vault.has_stored(kept):

@@ -15,6 +15,7 @@ from ._background import Background
 from ._cache import Cache
 from ._clock import Clock
 from ._flights import Flight, Flights, Work
+from ._grants import Grant
 from ._keeper import Keeper
 from ._refresher import Refresher
 from ._vault import Vault
@@ -33,7 +34,7 @@ class Running:
             what that did not take before.
         lease_seconds: how long a lease lasts unless it is lengthened.
         on_error: told of every error that is no failed refresh.
-        on_failure: told of every seller whose refresh by the keeper failed, and why.
+        on_failure: told of every seller whose refresh failed when it was due, and why.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Running:
     ) -> None:
         self._process = os.getpid()
         self._vault = vault
+        self._cache = cache
+        self._on_failure = on_failure
         self._lease_seconds = lease_seconds
         self._on_error = on_error
         self._background = Background(on_error)
@@ -57,15 +60,25 @@ class Running:
         self.flights = Flights(self._background)
         self.keeper = Keeper(
             vault,
-            refresher,
             self.flights,
+            refresher.gate,
+            tend=self.tend,
             clock=clock,
             capacity=capacity,
             pause=lease_seconds / 20,
             on_error=on_error,
             on_grant=cache.update,
-            on_failure=on_failure,
         )
+
+    async def tend(self, grant: Grant) -> Grant:
+        """Do what a claimed grant is due; what is in memory follows."""
+        try:
+            tended = await self.refresher.tend(grant)
+        except IopError as error:
+            self._on_failure(grant.seller, error)
+            raise
+        self._cache.update(tended)
+        return tended
 
     def fly(self, work: Work) -> Flight:
         """Do work that its caller may stop to wait for, and that goes on all the same."""

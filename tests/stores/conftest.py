@@ -1,26 +1,17 @@
 """Databases with tables of the test's own."""
 
 import asyncio
+from functools import partial
 
 import pytest
-from sql_hands import SERVERS, place_of
+from sql_hands import SERVERS, furnished, place_of
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     """Gives a database by its name, with tables for this module, and empty."""
-    made = {}
-
-    def at(name):
-        if name not in made:
-            made[name] = place_of(name, tmp_path_factory.mktemp("sql"))
-            asyncio.run(made[name].create())
-        asyncio.run(made[name].empty())
-        return made[name]
-
-    yield at
-    for place in made.values():
-        asyncio.run(place.drop())
+    with furnished(partial(tmp_path_factory.mktemp, "sql")) as at:
+        yield at
 
 
 @pytest.fixture(params=[*SERVERS, "sqlite"])

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from attrs import evolve
-from store_hands import SCOPE, count_up, is_whole, record, whole
+from store_hands import SCOPE, anything, count_up, is_whole, record, whole
 
 from iop_async import StaleRecord, StoreError
 from iop_async.stores import SpillJournal, SQLiteStore
@@ -207,7 +207,7 @@ async def spill(path, name, count):
     for n in range(int(count)):
         await journal.append(record(f"{name}-{n}"))
         if n % 10 == 9:
-            await journal.remove([record(f"{name}-{n - 5}")])
+            await journal.remove(SCOPE, f"{name}-{n - 5}", anything)
 
 
 def spill_killed(path, times):
@@ -241,7 +241,7 @@ async def _spill_for_ever(path, said):
         said(f"{name}-{n}\n".encode())
         if n % 3 == 0:
             await journal.append(record("gone"))
-            await journal.remove([record("gone")])
+            await journal.remove(SCOPE, "gone", anything)
         n += 1
 
 

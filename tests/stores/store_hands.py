@@ -22,6 +22,10 @@ def record(seller="1001", *more, **facts):
     return Record(scope=facts.pop("scope", SCOPE), seller=seller, sellers=(seller, *more), **facts)
 
 
+def anything(_):
+    return True
+
+
 def whole(seller, generation):
     """A record whose body shows whether it is all there."""
     filler = f"{seller}/{generation}/".encode() * 200

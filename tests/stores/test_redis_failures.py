@@ -12,6 +12,7 @@ import anyio
 import pytest
 import redis.asyncio
 from attrs import evolve
+from network import Network
 from redis_servers import free_port, own_server
 from store_hands import SCOPE, count_up, is_whole, record, whole
 
@@ -213,6 +214,43 @@ async def test_a_replica_is_read_only(tmp_path):
                 assert await store.put(record())
 
 
+def fail_over(master, replica, network):
+    """The replica is the master now, and new connections go there; nobody is cut off."""
+    with master.client() as old, replica.client() as new:
+        new.replicaof("NO", "ONE")
+        old.replicaof("127.0.0.1", replica.port)
+    network.lead_to(replica.port)
+
+
+@pytest.mark.parametrize("whose", ["the store's client", "the user's client"])
+async def test_a_failover_behind_one_address_is_followed(tmp_path, whose):
+    """By what may not be repeated too, and by those that only read: no connection stays behind."""
+    (tmp_path / "second").mkdir()
+    at_once = ("--repl-diskless-sync-delay", "0")
+    with (
+        own_server(tmp_path, *at_once) as master,
+        own_server(tmp_path / "second", *at_once) as replica,
+        Network(master.port) as network,
+    ):
+        with replica.client() as client:
+            client.replicaof("127.0.0.1", master.port)
+        url = f"redis://127.0.0.1:{network.port}/0"
+        client = redis.asyncio.Redis.from_url(url)
+        async with client, RedisStore(url if "store" in whose else client) as store:
+            await asyncio.gather(*(store.put(record(f"{n}", due_at=PAST)) for n in range(40)))
+            for old, new in ((master, replica), (replica, master)):
+                with old.client() as eye:
+                    eye.set("last", 1)
+                    assert eye.wait(1, 10_000) == 1
+                    fail_over(old, new, network)
+                    await asyncio.gather(
+                        *(store.remove(SCOPE, f"{n}") for n in range(20)),
+                        *(store.get(SCOPE, f"{n}") for n in range(20, 40)),
+                    )
+                    await store.claim(SCOPE, due_by=PAST, limit=1, holder="a", seconds=60)
+                    assert len(eye.client_list(_type="normal")) == 1
+
+
 @pytest.mark.parametrize("user", ["app:wrong@", ""])
 async def test_a_password_that_is_wrong_or_missing(tmp_path, user):
     """Is not shown, nor is the right one."""
@@ -257,6 +295,29 @@ async def test_keys_that_hold_something_else(tmp_path):
             error = await refusal(store.put(secret()))
             assert "its keys do not fit together" in str(error)
             assert not error.retryable
+
+
+@pytest.mark.parametrize("name", ["facts", "bodies"])
+async def test_a_record_of_which_a_part_is_gone(tmp_path, name):
+    """Is shown to nobody, and leased to nobody."""
+    keys = dict(zip(_scripts._KEYS, _scripts.keys_of("iop", SCOPE), strict=True))
+    with own_server(tmp_path) as server, server.client() as client:
+        async with RedisStore(server.url) as store:
+            for seller in ("1001", "2002"):
+                await store.put(secret(seller, due_at=PAST))
+            client.hdel(keys[name], 1)
+            for attempt in (
+                store.get(SCOPE, "1001"),
+                store.lease(SCOPE, "1001", holder="a", seconds=60),
+                store.claim(SCOPE, due_by=PAST, limit=9, holder="a", seconds=60),
+                store.put(secret(revision=7)),
+                anext(store.records(SCOPE)),
+            ):
+                error = await refusal(attempt)
+                assert "its keys do not fit together" in str(error)
+                assert not error.retryable
+            assert not client.exists(keys["holders"])
+            assert (await store.get(SCOPE, "2002")).body == CANARY.encode()
 
 
 async def test_a_server_that_cannot_save_refuses_writes(tmp_path):

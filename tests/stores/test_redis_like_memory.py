@@ -73,6 +73,21 @@ class Hands:
         return lambda store: store.remove(SCOPE, seller)
 
 
+async def test_what_is_no_text_is_asked_for_in_vain():
+    """Nobody can have kept it; to ask for it is no error."""
+    half = "\ud800"
+    with own_prefix() as prefix:
+        async with RedisStore(REDIS, prefix=prefix) as store:
+            for one in (MemoryStore(), store):
+                for scope, seller in ((SCOPE, half), (half, "1001")):
+                    assert await one.get(scope, seller) is None
+                    assert await one.lease(scope, seller, holder=half, seconds=1) is None
+                    assert await one.remove(scope, seller) is False
+                assert await one.claim(half, due_by=START, limit=1, holder=half, seconds=1) == []
+                assert await one.next_due(half) is None
+                assert [kept async for kept in one.records(half)] == []
+
+
 async def answer(attempt):
     try:
         return await attempt

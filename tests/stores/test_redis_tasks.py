@@ -10,6 +10,7 @@ import anyio
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
 import trio
 from attrs import evolve
 from redis_servers import own_prefix, own_server
@@ -17,7 +18,7 @@ from services import REDIS
 from store_hands import SCOPE, is_whole, record, whole
 
 from iop_async import StoreError
-from iop_async.stores._redis import RedisStore
+from iop_async.stores._redis import RedisStore, _server
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -130,6 +131,14 @@ async def test_closing_finishes_what_was_asked_for(prefix):
             assert len([one async for one in again.records(SCOPE)]) == 50
 
 
+async def test_a_store_that_was_closed_unused_stays_closed(prefix):
+    """It would open connections that nobody closes."""
+    store = RedisStore(REDIS, prefix=prefix)
+    await store.aclose()
+    with pytest.raises(StoreError, match="this store is closed; make a new one"):
+        await store.get(SCOPE, "1001")
+
+
 async def test_a_store_is_entered_once(prefix):
     """Its owner closes it once."""
     async with RedisStore(REDIS, prefix=prefix) as store:
@@ -142,7 +151,8 @@ def test_trio_is_told_that_it_cannot(prefix):
     store = RedisStore(REDIS, prefix=prefix)
     with pytest.raises(RuntimeError, match=r"runs under asyncio only.*SQLiteStore"):
         trio.run(store.put, record())
-    trio.run(store.aclose)
+    with pytest.raises(RuntimeError, match=r"runs under asyncio only.*SQLiteStore"):
+        trio.run(store.aclose)
 
 
 def test_a_store_belongs_to_one_event_loop(prefix):
@@ -168,12 +178,49 @@ async def test_a_server_is_not_asked_by_more_connections_than_the_client_allows(
             assert client.info("stats")["total_connections_received"] < 40
 
 
+async def test_one_connection_is_enough(tmp_path):
+    """From the first command on, with which the store looks at the server's settings."""
+    with own_server(tmp_path) as server:
+        client = redis.asyncio.Redis(port=server.port, max_connections=1)
+        async with client:
+            store = RedisStore(client)
+            assert await asyncio.gather(*(store.get(SCOPE, f"{n}") for n in range(5))) == [None] * 5
+
+
+class Slow(redis.asyncio.Redis):
+    """Has a server that takes its time."""
+
+    async def execute_command(self, *args, **options):
+        await asyncio.sleep(0.05)
+        return await super().execute_command(*args, **options)
+
+
+async def test_those_who_wait_for_their_turn_are_not_late(prefix):
+    """The server's timeout is for what was sent to it."""
+    async with Slow.from_url(REDIS) as client, RedisStore(client, prefix=prefix, timeout=0.5) as s:
+        assert await asyncio.gather(*(s.get(SCOPE, f"{n}") for n in range(400))) == [None] * 400
+
+
+async def test_whoever_waits_in_vain_was_not_sent(prefix, monkeypatch):
+    """And is told so, with what to do."""
+    monkeypatch.setattr(_server, "_CROWDED", 0.1)
+    async with Slow.from_url(REDIS) as client, RedisStore(client, prefix=prefix) as store:
+        answers = await asyncio.gather(
+            *(store.put(record(f"{n}")) for n in range(400)), return_exceptions=True
+        )
+        refused = [one for one in answers if isinstance(one, StoreError)]
+        assert all("no connection was free, so nothing was changed" in str(one) for one in refused)
+        kept = len([one async for one in store.records(SCOPE)])
+    assert 0 < kept == 400 - len(refused) < 400
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "redis://app:se%cret@h:99999/0", "redis://app:secret@h:port/0", "redis://:secret@[::1/0",
         "redis://app:secret@h/0?no_such_option=1", "redis://app:secret@h/0?db=secret",
-        "http://app:secret@h/", "secret@h", "",
+        "redis://:12/secret@h/0", "rediss://app:12?secret@h", "redis://:12#secret@h:1",
+        "unix://app:12/secret@/run/redis.sock", "http://app:secret@h/", "secret@h", "",
     ],
 )  # fmt: skip
 def test_a_url_that_cannot_be_used_is_refused_unseen(url):
@@ -197,8 +244,10 @@ def test_a_client_that_reads_from_replicas_is_refused():
     """What it reads may be spent already."""
     client = redis.asyncio.RedisCluster("127.0.0.1", 1)
     client.load_balancing_strategy = "round robin"  # as the constructor of later releases has it
-    with pytest.raises(ValueError, match="reads from replicas"):
-        RedisStore(client)
+    sentinel = redis.asyncio.sentinel.Sentinel([("h", 1)])
+    for reader in (client, sentinel.slave_for("mine")):
+        with pytest.raises(ValueError, match="reads from replicas"):
+            RedisStore(reader)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
@@ -206,6 +255,12 @@ def test_a_timeout_that_makes_no_sense_is_refused(timeout):
     """It would never end, or never begin."""
     with pytest.raises(ValueError, match="positive number of seconds"):
         RedisStore(REDIS, timeout=timeout)
+
+
+def test_a_client_that_asks_sentinels_is_named_after_their_service():
+    """Where its master is, is known only when it is connected to."""
+    client = redis.asyncio.sentinel.Sentinel([("h", 1)]).master_for("mine", db=3)
+    assert "'Redis Sentinel mine/3'" in repr(RedisStore(client))
 
 
 def test_constructing_opens_nothing():

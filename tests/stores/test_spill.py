@@ -2,14 +2,15 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
+import time
 from datetime import UTC, datetime
 
 import anyio
 import pytest
-from attrs import evolve
-from store_hands import BACKENDS, child, record, run
+from store_hands import BACKENDS, SCOPE, anything, child, record, run
 
 from iop_async import StoreError
 from iop_async.stores import SpillJournal, _journals
@@ -54,41 +55,41 @@ def test_a_record_comes_back_as_it_was_appended(journal, backend):
     assert run(main, backend) == records
 
 
-def test_the_newest_of_a_seller_counts(journal):
-    """By generation, then by revision, then by order."""
-    old, new, newest = (
-        record(generation=1, revision=9),
-        record(generation=2, revision=1),
-        record(generation=2, revision=2, body=b"a"),
-    )
+def test_what_was_appended_comes_back_in_order(journal):
+    """All that a seller has there: whoever reads it knows which is the newest."""
+    records = [record(generation=2), record("other"), record(generation=1), record(generation=1)]
 
     async def main():
-        for one in (new, newest, old, evolve(newest, body=b"b")):
+        for one in records:
             await journal.append(one)
         return await journal.records()
 
-    assert run(main) == [evolve(newest, body=b"b")]
+    assert run(main) == records
 
 
-def test_removing_drops_what_is_safe_and_nothing_else(journal):
-    """What another task appended meanwhile stays."""
-    safe = record(generation=2, revision=2, body=b"a")
-    rival = evolve(safe, body=b"b")
-    newer = evolve(safe, generation=3)
+def test_removing_drops_what_is_done_and_nothing_else(journal):
+    """Nothing of others, and nothing that somebody appended meanwhile."""
+    old, new = record(generation=1), record(generation=2)
     others = [record("other"), record(scope="other")]
 
+    def is_old(one):
+        return one.generation == 1
+
+    def is_unreadable(_):
+        raise StoreError("written by a newer version")
+
     async def main():
-        for one in (evolve(safe, generation=1), rival, safe, *others):
+        for one in (old, new, old, *others):
             await journal.append(one)
-        await journal.remove([safe])
-        assert await journal.records() == [rival, *others]
-        await journal.append(newer)
-        await journal.remove([rival, others[0]])
-        assert await journal.records() == [others[1], newer]
-        await journal.remove([])
-        await journal.remove([record("unknown")])
-        assert await journal.records() == [others[1], newer]
-        await journal.remove([others[1], newer])
+        await journal.remove(SCOPE, "1001", is_unreadable)
+        assert await journal.records() == [old, new, old, *others]
+        await journal.remove(SCOPE, "1001", is_old)
+        await journal.remove(SCOPE, "unknown", anything)
+        assert await journal.records() == [new, *others]
+        await journal.remove("other", "1001", anything)
+        await journal.remove(SCOPE, "1001", anything)
+        assert await journal.records() == [others[0]]
+        await journal.remove(SCOPE, "other", anything)
         return await journal.records()
 
     assert run(main) == []
@@ -98,10 +99,10 @@ def test_an_emptied_journal_is_empty(journal, path):
     """No token stays in a file that nobody looks at."""
 
     async def main():
-        await journal.remove([record()])
+        await journal.remove(SCOPE, "1001", anything)
         assert not path.exists()
         await journal.append(record())
-        await journal.remove([record()])
+        await journal.remove(SCOPE, "1001", anything)
 
     run(main)
     assert path.read_bytes() == b""
@@ -126,7 +127,7 @@ def test_only_its_user_can_read_it(journal, path, umask, monkeypatch):
             await journal.append(record("b"))
             with path.open("ab") as file:
                 file.write(b'{"torn')
-            await journal.remove([record("a")])
+            await journal.remove(SCOPE, "a", anything)
 
         run(main)
     finally:
@@ -163,7 +164,7 @@ def test_a_torn_line_is_skipped_and_kept_aside(journal, path, tear):
         await journal.append(record("c"))
         assert await journal.records() == [record("a"), record("b"), record("c")]
         assert tear in path.read_bytes()
-        await journal.remove([record("b")])
+        await journal.remove(SCOPE, "b", anything)
         return await journal.records()
 
     assert run(main) == [record("a"), record("c")]
@@ -228,7 +229,7 @@ def test_a_rewrite_that_fails_leaves_what_was_there(journal, path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(_journals.os, "fsync", sync)
             with pytest.raises(StoreError):
-                await journal.remove([record("a")])
+                await journal.remove(SCOPE, "a", anything)
         return await journal.records()
 
     assert run(main) == [record("a"), record("b")]
@@ -259,6 +260,23 @@ def test_a_journal_that_stays_locked_is_given_up_in_time(journal, path, monkeypa
         return await journal.records()
 
     assert run(main) == [record(), record("c")]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
+def test_a_process_forked_while_the_journal_is_written_does_not_keep_it_locked(path, monkeypatch):
+    """It has the file open as well, for as long as it lives."""
+    monkeypatch.setattr("iop_async.stores._locks._PATIENCE", 0.5)
+    with _journals._held(path):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        run(lambda: SpillJournal(path).append(record()))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert kept_in(path) == [record()]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trio
+from attrs import evolve
+from sql_hands import Place
 from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import create_async_engine
 from store_hands import SCOPE, record
 
 from iop_async import StoreError
@@ -49,6 +52,9 @@ def test_a_url_needs_no_driver(url, shown):
         ("oracle://u:hunter2@host/db", "oracle is no database that this store knows"),
         ("postgresql+psycopg2://u:hunter2@host/db", "write postgresql[+]asyncpg://"),
         ("mysql+hunter://u:hunter2@host/db", "write mysql[+]aiomysql://"),
+        ("postgresql://u:p@hunter2@host:1/db", "odd characters .* need a percent sign"),
+        ("postgresql://u:p@host/hunter2@host/db", "odd characters .* need a percent sign"),
+        ("postgresql://u/n:hunter2@host/db", "odd characters .* need a percent sign"),
     ],
 )
 def test_a_url_that_is_of_no_use_is_refused(url, words):
@@ -56,6 +62,13 @@ def test_a_url_that_is_of_no_use_is_refused(url, words):
     with pytest.raises(ValueError, match=words) as caught:
         SQLAlchemyStore(url)
     assert SECRET not in f"{caught.value}{caught.value.__cause__}{caught.value.__context__}"
+
+
+@pytest.mark.parametrize("password", ["p@hunter2", "p@hunter2/hunter2", "p/hunter2@hunter2"])
+def test_an_engine_of_the_user_shows_no_password(password):
+    """Not even one that was not escaped, so that part of it was taken for a host."""
+    engine = create_async_engine(f"postgresql+asyncpg://u:{password}@host/db")
+    assert repr(SQLAlchemyStore(engine)) == "SQLAlchemyStore('postgresql+asyncpg://host/db')"
 
 
 def test_an_engine_that_is_not_asynchronous_is_refused():
@@ -199,6 +212,29 @@ async def test_the_time_zone_of_a_session_does_not_matter(server, east):
         ends = await store.next_due(SCOPE)
         assert abs(ends - asked - timedelta(seconds=600)) < timedelta(seconds=120)
         assert await store.get(SCOPE, "1001") == kept
+
+
+@pytest.fixture
+def mariadb(tables):
+    return tables("mariadb")
+
+
+@pytest.mark.parametrize("mode", ["ORACLE", "ANSI", "TRADITIONAL"])
+async def test_the_mode_of_a_session_does_not_matter(mariadb, mode):
+    """Other words are reserved there, and other quotes are taken for names."""
+    options = {"init_command": f"SET sql_mode = '{mode}'"}
+    other = Place(mariadb.name, mariadb.url)
+    async with other.engine(connect_args=options) as engine:
+        store = other.store(engine)
+        try:
+            await store.create_tables()
+            kept = await store.put(record(due_at=PAST))
+            kept = await store.put(evolve(kept, body=b"second"))
+            claim = store.claim(SCOPE, due_by=PAST, limit=1, holder="a", seconds=60)
+            assert await claim == [kept] == [one async for one in store.records(SCOPE)]
+            assert await store.remove(SCOPE, "1001")
+        finally:
+            await other.drop()
 
 
 LOOPS = """

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import traceback
+from time import monotonic
 
 import pytest
 from attrs import evolve
 from sql_hands import Proxy, connections_of, kill
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from store_hands import SCOPE, count_up, record
 
 from iop_async import StoreError
-from iop_async.stores._sqlalchemy import SQLAlchemyStore
+from iop_async.stores._sqlalchemy import SQLAlchemyStore, _transactions
 
 SECRET = "hunter2"
 
@@ -44,6 +45,30 @@ async def test_a_database_that_lets_nobody_in_is_a_store_error(
         await store.get(SCOPE, "1001")
     assert caught.value.retryable is is_passing
     assert SECRET not in everything_about(caught.value) + repr(store)
+    await store.aclose()
+
+
+async def test_a_host_that_is_gone_without_a_word_keeps_no_record_locked(server):
+    """Its connection stands, amid a transaction, and nothing comes from there any more."""
+    gone = SQLAlchemyStore(server.url, table_prefix=server.prefix, timeout=1)
+    store = server.store()
+    kept = await store.put(record())
+    async with gone._engine.pool.connect() as db:
+        await db.execute(text(f"UPDATE {server.prefix}records SET revision = revision"))
+        assert (await store.put(kept)).revision == kept.revision + 1
+        await db.invalidate()
+    await gone.aclose()
+    await store.aclose()
+
+
+@pytest.mark.parametrize("option", ["sslmode", "ssl_mode"])
+async def test_an_option_that_the_driver_does_not_know_is_told(server, option):
+    """Those of other drivers are not its own; nobody tries again."""
+    store = with_url(server, query={option: SECRET})
+    with pytest.raises(StoreError, match="does not know an option of the URL") as caught:
+        await store.get(SCOPE, "1001")
+    assert not caught.value.retryable
+    assert SECRET not in everything_about(caught.value)
     await store.aclose()
 
 
@@ -150,6 +175,96 @@ async def test_a_lost_acknowledgement_is_made_good(server):
         await store.aclose()
 
 
+async def with_something_between(proxy, attempt, marker="COMMIT", *, between):
+    """Break at the marker, and have ``between`` done before the second try."""
+    proxy.cut_at(marker)
+    before = proxy.cuts
+    trying = asyncio.create_task(attempt)
+    while proxy.cuts == before:
+        await asyncio.sleep(0.01)
+    await between()
+    assert not trying.done()
+    return await trying
+
+
+@pytest.fixture
+def slowly(monkeypatch):
+    """A second try comes late enough for others to do something before it."""
+    monkeypatch.setattr(_transactions, "uniform", lambda *_: 1.0)
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_removing_once_more_spares_a_newer_grant(server):
+    """Which another host stored after the first try had come through, or had found nothing."""
+    async with Proxy(server.url) as proxy, server.store() as other:
+
+        async def approve():
+            await other.put(record(body=b"newer"))
+
+        async with server.store(proxy.url) as store:
+            await other.put(record())
+            for was_there in (True, False):
+                removal = store.remove(SCOPE, "1001")
+                found = await with_something_between(proxy, removal, between=approve)
+                assert found is was_there
+                assert (await store.get(SCOPE, "1001")).body == b"newer"
+                await other.remove(SCOPE, "1001")
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_removing_once_more_removes_what_was_not_removed(server):
+    """The first try was undone, and another host refreshed the grant meanwhile."""
+    async with Proxy(server.url) as proxy, server.store() as other:
+        kept = await other.put(record())
+
+        async def refresh():
+            await other.put(evolve(kept, body=b"newer"))
+
+        async with server.store(proxy.url) as store:
+            removal = store.remove(SCOPE, "1001")
+            assert await with_something_between(proxy, removal, "DELETE", between=refresh)
+            assert await store.get(SCOPE, "1001") is None
+
+
+ENDINGS = {
+    "give back": lambda store, _: store.lease(SCOPE, "1001", holder="a", seconds=0),
+    "write": lambda store, kept: store.put(evolve(kept, body=b"2"), release="a"),
+    "first write": lambda store, _: store.put(record("new", "1001"), release="a"),
+}
+
+
+@pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.usefixtures("slowly")
+async def test_ending_a_lease_once_more_spares_a_newer_one(server, end):
+    """Of the same holder, at its next task; whether the lease is given back or ends by a write."""
+    async with Proxy(server.url) as proxy, server.store() as other:
+        kept = await other.put(record())
+
+        async def lease():
+            while not await other.lease(SCOPE, "1001", holder="a", seconds=60):
+                await asyncio.sleep(0.01)  # the commit is on its way
+
+        await lease()
+        async with server.store(proxy.url) as store:
+            assert await with_something_between(proxy, end(store, kept), between=lease)
+            assert await store.lease(SCOPE, "1001", holder="b", seconds=60) is None
+
+
+async def test_a_write_that_was_undone_ends_the_lease_at_its_next_try(server):
+    """The connection broke before the commit."""
+    async with Proxy(server.url) as proxy, server.store(proxy.url) as store:
+        kept = await store.put(record())
+        for ending in (
+            lambda: store.put(evolve(kept, body=b"2"), release="a"),
+            lambda: store.lease(SCOPE, "1001", holder="a", seconds=0),
+        ):
+            assert await store.lease(SCOPE, "1001", holder="a", seconds=60)
+            proxy.cut()
+            assert await ending()
+            assert await store.lease(SCOPE, "1001", holder="b", seconds=60)
+            assert await store.lease(SCOPE, "1001", holder="b", seconds=0)
+
+
 async def test_a_connection_that_breaks_again_and_again_is_told(server):
     """With what was asked for made at most once."""
     async with Proxy(server.url) as proxy:
@@ -244,6 +359,44 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(server):
         for _ in range(20):  # more than the pool has: none of them is lost
             kept = await store.put(evolve(kept, generation=kept.generation + 1))
         assert await store.get(SCOPE, "1") == kept
+
+
+async def test_a_server_that_only_listens_is_not_waited_for(server):
+    """Connecting takes no longer than a transaction may."""
+    async with Proxy(server.url) as proxy:
+        proxy.is_silent = True
+        store = SQLAlchemyStore(proxy.url, table_prefix=server.prefix, timeout=0.5)
+        began = monotonic()
+        with pytest.raises(StoreError, match="did not answer in time"):
+            await store.get(SCOPE, "1001")
+        assert monotonic() - began < 5
+        proxy.is_silent = False
+        assert await store.get(SCOPE, "1001") is None
+        await store.aclose()
+
+
+async def test_a_crowd_at_an_engine_of_the_store_is_told(server, monkeypatch):
+    """Those who find all connections in use wait as long as a pool has them wait, and no longer."""
+    monkeypatch.setattr(_transactions, "_CROWDED", 0.1)
+    async with server.store() as store:
+        await store.put(record())
+        async with server.locked("UPDATE {t}records SET generation = generation"):
+            busy = [asyncio.create_task(store.remove(SCOPE, "1001")) for _ in range(8)]
+            await asyncio.sleep(0.05)
+            with pytest.raises(StoreError, match="no connection of the pool became free"):
+                await store.get(SCOPE, "1001")
+        assert any(await asyncio.gather(*busy))
+        assert await store.get(SCOPE, "1001") is None
+
+
+async def test_closing_does_not_wait_for_a_network_that_swallows_everything(server):
+    """However many connections lie idle in the pool."""
+    async with Proxy(server.url) as proxy:
+        store = server.store(proxy.url)
+        await asyncio.gather(*(store.put(record(f"{n}")) for n in range(20)))
+        proxy.is_silent = True
+        await asyncio.wait_for(store.aclose(), 10)
+        assert store._engine.pool.pool.checkedin() == 0
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])

@@ -180,6 +180,25 @@ async def test_two_prefixes_are_two_stores(place):
         await other.drop()
 
 
+async def test_two_schemas_are_two_stores(server):
+    """An engine may put the tables of a tenant elsewhere."""
+    schema = f"{server.prefix}tenant"
+    await server.execute(f"CREATE SCHEMA {schema}")
+    try:
+        async with server.engine(
+            execution_options={"schema_translate_map": {None: schema}}
+        ) as engine:
+            there = server.store(engine)
+            for _ in range(2):
+                await there.create_tables()
+            await works(there)
+        async with server.store() as here:
+            assert await here.get(SCOPE, "1001") is None
+    finally:
+        cascade = " CASCADE" if server.name == "postgresql" else ""
+        await server.execute(f"DROP SCHEMA {schema}{cascade}")
+
+
 @pytest.mark.parametrize("prefix", ["a-b", 'x"', "x; DROP TABLE y", "1", "A", "é", "x" * 31])
 def test_a_prefix_that_would_need_quotes_is_refused(prefix):
     """Names of indexes have to fit as well."""

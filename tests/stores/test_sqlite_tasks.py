@@ -100,7 +100,7 @@ def test_a_write_whose_caller_is_cancelled_is_made_all_the_same(path, backend):
                 scope.cancel()
                 await store.put(record())
             assert scope.cancelled_caught
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 while await store.get(SCOPE, "1001") is None:
                     await anyio.sleep(0)
 
@@ -321,7 +321,7 @@ def test_readers_do_not_queue_behind_writers(path, monkeypatch):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(store.put, evolve(kept, body=b"new"))
                 await anyio.to_thread.run_sync(held.wait)
-                with anyio.fail_after(5):
+                with anyio.fail_after(60):
                     assert await store.get(SCOPE, "1001") == kept
                     assert await store.next_due(SCOPE) is None
                 go_on.set()

@@ -1,13 +1,13 @@
 """A world for every promise about tokens."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from redis_servers import own_prefix
 from services import REDIS
-from sql_hands import place_of
+from sql_hands import furnished
 from tokens_world import World
 
 from iop_async.sandbox import running
@@ -25,18 +25,8 @@ def world(tmp_path) -> Iterator[World]:
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory):
     """Gives a database by its name, with tables for this run of the tests, and empty."""
-    made = {}
-
-    def at(name):
-        if name not in made:
-            made[name] = place_of(name, tmp_path_factory.mktemp("sql"))
-            asyncio.run(made[name].create())
-        asyncio.run(made[name].empty())
-        return made[name]
-
-    yield at
-    for place in made.values():
-        asyncio.run(place.drop())
+    with furnished(partial(tmp_path_factory.mktemp, "sql")) as at:
+        yield at
 
 
 @pytest.fixture

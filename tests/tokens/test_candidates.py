@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import anyio
-from tokens_hands import SHORT, cut_off
+from tokens_hands import SHORT, Between, cut_off
 from tokens_world import LEAD, MONTH, REFRESH, each_store, eventually
 
 import iop_async as iop
 from iop_async._refresh import RefreshPolicy
+from iop_async.tokens._bodies import from_record, to_record
 from iop_async.tokens._deadlines import refresh_at
 from iop_async.tokens._grants import Grant, finished, promoted, with_candidate
 
@@ -135,3 +136,32 @@ def test_a_pair_that_comes_when_all_others_were_refused_is_tried_at_once():
     assert refresh_at(live, RefreshPolicy()) == live.token.issued_at
     kept = with_candidate(refused, a_pair("others", age=10, seller="1002"))
     assert (kept.state, len(kept.candidates)) == ("reauthorize", 1)
+
+
+@each_store
+async def test_a_pair_put_aside_while_another_is_refused_is_tried(shared):
+    """The answer to the refused one is written over a record that has another pair since."""
+    store = shared.store()
+    transport = Between(None)
+
+    async def put_aside(go_on):
+        transport.answer = None
+        record = await store.get(tokens.scope, "1001")
+        await store.put(to_record(with_candidate(from_record(record), live), due_at=record.due_at))
+        return await go_on()
+
+    async with shared.manager(client=shared.client(transport=transport)) as tokens:
+        first = await tokens.authorize(shared.code())
+        shared.sandbox.grants.rotation = "keep"
+        second = await tokens.refresh("1001")
+        async with shared.client() as client:
+            live = await iop.auth.refresh_token(client, refresh_token=first.refresh_token)
+        shared.sandbox.grants.rotation = "single_use"
+        spent = shared.sandbox.grants.find_refresh(second.refresh_token)
+        spent.refresh_live = spent.access_live = False
+        transport.answer = put_aside
+        new = await tokens.refresh("1001")
+        assert new.refresh_token == shared.live().refresh_token
+        assert (await tokens.status("1001")).state == "live"
+    await transport.aclose()
+    await store.aclose()

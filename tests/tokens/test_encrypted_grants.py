@@ -87,7 +87,7 @@ async def test_without_the_key_nobody_is_taken_for_unknown(shared, keys):
                 await ask("1001")
         with pytest.raises(iop.StoreError, match="cannot"):
             await tokens.refresh_due()
-        with pytest.raises(iop.StoreError, match="1 cannot be decrypted"):
+        with pytest.raises(iop.StoreError, match="1 cannot be read"):
             await anext(tokens.statuses())
     assert shared.presented() == 0
     async with shared.manager(encrypted(shared, keys | OLD)) as tokens:

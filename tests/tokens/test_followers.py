@@ -1,10 +1,12 @@
 """Managers that follow: they read, wait and ask, and never present a refresh token."""
 
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import anyio
 import pytest
-from tokens_hands import Outage
+from attrs import evolve
+from tokens_hands import Between, Outage
 from tokens_world import LEAD, MONTH, REFRESH, each_store, either_loop, eventually
 
 import iop_async as iop
@@ -84,7 +86,7 @@ async def test_a_follower_s_refused_calls_are_repeated_with_what_a_peer_refreshe
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(call)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not (await peer.refresh_due()).refreshed:
                     await anyio.sleep(0.02)
         assert len(set(done)) == 20
@@ -149,7 +151,7 @@ async def test_what_a_follower_authorizes_is_kept_although_the_store_fails_for_a
         with pytest.raises(iop.ReauthorizationRequired):
             await peer.token("1001")
         store.fails = frozenset()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not (await follower.status("1001")).is_persisted:
                 await anyio.sleep(0.02)
                 shared.clock.advance(10)
@@ -168,3 +170,73 @@ async def test_a_follower_refuses_to_refresh_what_is_due(world):
         await anyio.sleep(0.5)  # time enough for a keeper
         await follower.token("1001")
     assert world.presented() == 0
+
+
+@either_loop
+async def test_a_follower_that_only_waits_closes_at_once(world):
+    """It has presented nothing, so that there is no answer to wait for."""
+    async with both(world) as (_, follower), anyio.create_task_group() as tasks:
+        ended = []
+
+        async def follow():
+            with pytest.raises(iop.TokenError, match="closed meanwhile"):
+                await follower.refresh("1001")
+            ended.append(True)
+
+        tasks.start_soon(follow)
+        await eventually(lambda: "1001" in follower._running.flights)
+        with anyio.fail_after(20):
+            await follower.aclose()
+        await eventually(lambda: ended)
+
+
+@either_loop
+async def test_a_follower_writes_nothing_while_a_peer_refreshes(world):
+    """The peer has written its intent and waits for its turn: it must not take it for lost."""
+    reached, go_on = anyio.Event(), anyio.Event()
+
+    async def hold(on):
+        answer = await on()
+        if not reached.is_set():
+            reached.set()
+            await go_on.wait()
+        return answer
+
+    transport = Between(hold)
+    peer_options = {"client": world.client(transport=transport), "concurrency": 1}
+    async with (
+        world.manager(lease_seconds=0.6, **peer_options) as peer,
+        world.manager(role="follower") as follower,
+        anyio.create_task_group() as tasks,
+    ):
+        for seller in ("1001", "1002"):
+            await peer.authorize(world.code(seller))
+        events = peer.events()
+        tasks.start_soon(peer.refresh, "1002")
+        await reached.wait()
+        tasks.start_soon(peer.refresh, "1001")
+        with anyio.fail_after(60):
+            while not (await follower.status("1001")).is_unanswered:
+                await anyio.sleep(0.01)
+        tasks.start_soon(follower.refresh, "1001")
+        await anyio.sleep(0.6)  # the lease is lengthened meanwhile
+        go_on.set()
+        assert [(await anext(events)).kind for _ in range(2)] == ["refreshed", "refreshed"]
+    await transport.aclose()
+
+
+@either_loop
+async def test_a_follower_asks_for_the_last_token_too(world):
+    """The refresh token ends before it is due, so that it is refreshed only when asked for."""
+    async with both(world, keeper=True) as (peer, follower):
+        grant = await peer._vault.load("1001")
+        soon = world.clock.now() + timedelta(hours=6)
+        token = evolve(grant.token, refresh_expires_at=soon)
+        await peer._vault._stored.write(evolve(grant, token=token))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follower.refresh, "1001")
+            with anyio.fail_after(60):
+                while not world.presented():
+                    world.clock.advance(1)
+                    await anyio.sleep(0.02)
+        assert (await follower.token("1001")).refresh_token == world.live().refresh_token

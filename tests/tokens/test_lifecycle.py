@@ -4,13 +4,17 @@ import asyncio
 import copy
 import os
 import pickle
+from datetime import timedelta
 
 import anyio
 import pytest
 import pytest_asyncio
+from attrs import evolve
+from tokens_hands import Between
 from tokens_world import MONTH, REFRESH, either_loop, eventually
 
 import iop_async as iop
+from iop_async.tokens import _claims
 
 
 async def test_cancelling_every_waiter_neither_stops_nor_repeats_a_refresh(world):
@@ -81,7 +85,7 @@ async def test_what_is_not_drained_is_left_as_an_intent_and_named(world, caplog)
     assert "1001" in caplog.text
     async with world.manager(keeper=True) as tokens:
         events = tokens.events()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert (await anext(events)).kind in ("refreshed", "ambiguous")
 
 
@@ -168,3 +172,32 @@ async def test_a_child_process_does_not_share_the_parent_s_refreshes(world):
         _, status = os.waitpid(pid, 0)
         assert os.waitstatus_to_exitcode(status) == 0
         await tokens.refresh("1001")
+
+
+@either_loop
+async def test_refresh_due_goes_on_behind_sellers_that_are_due_again(world, monkeypatch):
+    """Those that failed die first, and fill a page by the time that it is claimed."""
+    for name in ("_FIRST_PAGE", "_LAST_PAGE"):
+        monkeypatch.setattr(_claims, name, 2)
+    tries = 0
+
+    async def fail_twice(go_on):
+        nonlocal tries
+        tries += 1
+        world.clock.advance(60)
+        if tries <= 2:
+            raise iop.TransportError("no way", may_have_been_applied=False)
+        return await go_on()
+
+    transport = Between(fail_twice)
+    client = world.client(transport=transport)
+    async with world.manager(client=client, concurrency=1, lease_seconds=15) as tokens:
+        token = await tokens.authorize(world.code())
+        for number in range(6):
+            end = world.clock.now() + timedelta(hours=number + 1)
+            sellers = (iop.Seller("sg", f"seller-{number}"),)
+            await tokens.import_token(evolve(token, sellers=sellers, expires_at=end))
+        world.clock.advance(8 * 3600)
+        report = await tokens.refresh_due()
+        assert len({*report.refreshed, *report.failed}) == 6
+    await transport.aclose()

@@ -50,7 +50,7 @@ async def test_a_listener_that_raises_harms_itself_alone(world):
             tasks.start_soon(main)
             await anyio.sleep(0)
             world.clock.advance(MONTH - LEAD + 60)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 told += [(await anext(calm)).seller for _ in range(2)]
         assert set(told) == {"1001", "1002"}
         for seller in told:
@@ -68,12 +68,12 @@ async def test_a_listener_that_never_reads_holds_up_nobody(world):
 
         async def dawdle():
             async for _ in busy:
-                await anyio.sleep(60)
+                await anyio.sleep_forever()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(dawdle)
             world.clock.advance(MONTH - LEAD + 60)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while {s.generation async for s in tokens.statuses()} != {2}:
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()

@@ -1,6 +1,5 @@
 """The seller approves again, or leaves, while a refresh of the earlier pair is under way."""
 
-import json
 from contextlib import asynccontextmanager
 
 import anyio
@@ -147,67 +146,23 @@ async def test_a_seller_that_left_and_came_back_keeps_the_pair_it_came_back_with
         assert token.refresh_token == world.live().refresh_token
 
 
-@pytest.mark.parametrize("failures", [0, 1])
-@pytest.mark.parametrize("alone", [0, 1])
 @either_loop
-async def test_a_seller_that_approves_alone_takes_no_other_s_token_along(world, failures, alone):
-    """Be it the first of the token's sellers or not, and be the token in the store or not yet."""
-    store = WatchedStore(world.store(), before=failing(failures))
-    sellers = [iop.Seller(each, f"{each}-1") for each in ("sg", "my", "vn")]
-    now = world.clock.now()
-
-    def pair(name, *named):
-        return iop.Token(access_token=name, refresh_token=f"r-{name}", issued_at=now, sellers=named)
-
-    async def served(tokens):
-        return [(await tokens.token(seller.seller_id)).access_token for seller in sellers]
-
-    expected = ["all", "all", "all"]
-    async with world.manager(store, scope="one") as tokens:
-        await tokens.import_token(pair("all", *sellers))
-        assert await served(tokens) == expected
-        expected[alone] = "alone"
-        await tokens.import_token(pair("alone", sellers[alone]))
-        assert await served(tokens) == expected
-    async with world.manager(scope="one") as tokens:
-        assert await served(tokens) == expected
-        assert len([status async for status in tokens.statuses()]) == 2
-
-
-@either_loop
-async def test_a_late_answer_reaches_the_ventures_that_did_not_approve_alone(world):
-    """One of several sellers of a token approves alone while that token is refreshed."""
-    sellers = tuple(iop.Seller(each, f"{each}-1") for each in ("sg", "my", "vn"))
-
-    def pair(name, *named):
-        return iop.Token(
-            access_token=f"a-{name}",
-            refresh_token=f"r-{name}",
-            issued_at=world.clock.now(),
-            sellers=named,
-        )
-
-    listed = [{"country": each.country, "seller_id": each.seller_id} for each in sellers]
-    answer = {"code": "0", "access_token": "a-2", "refresh_token": "r-2", "user_info": listed}
+async def test_a_seller_that_is_being_forgotten_is_not_remembered_meanwhile(world):
+    """Whoever asks for its token before the store has removed it gets it for the last time."""
     reached, go_on = anyio.Event(), anyio.Event()
 
-    async def hold(_):
-        reached.set()
-        await go_on.wait()
-        return iop.HttpResponse(200, {}, json.dumps(answer).encode())
+    class Slow(WatchedStore):
+        async def remove(self, *args):
+            reached.set()
+            await go_on.wait()
+            return await self._store.remove(*args)
 
-    transport = Between(hold)
-    async with world.manager(client=world.client(transport=transport)) as tokens:
-        await tokens.import_token(pair("1", *sellers))
+    async with world.manager(Slow(world.store())) as tokens:
+        await tokens.authorize(world.code())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(tokens.refresh, "my-1")
+            tasks.start_soon(tokens.forget, "1001")
             await reached.wait()
-            await tokens.import_token(pair("alone", sellers[0]))
+            await tokens.token("1001")
             go_on.set()
-        assert (await tokens.token("sg-1")).access_token == "a-alone"
-        assert (await tokens.token("my-1")).access_token == "a-2"
-        assert (await tokens.token("vn-1")).access_token == "a-2"
-    async with world.manager() as tokens:
-        assert (await tokens.token("sg-1")).access_token == "a-alone"
-        assert (await tokens.token("my-1")).access_token == "a-2"
-    await transport.aclose()
+        with pytest.raises(iop.ReauthorizationRequired):
+            await tokens.token("1001")

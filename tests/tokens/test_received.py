@@ -121,7 +121,7 @@ async def test_a_late_pair_is_kept_however_often_the_record_moves_meanwhile(worl
         grant = await ours.intend(intending(grant, now, ours.leases.holder))
         taken = intending(await theirs.load("1001"), now, theirs.leases.holder)
         won = renewed(await theirs.intend(taken), pair("winner", "1001"))
-        await theirs.keep(won, pair=won.token)
+        await theirs.keep(won, before=taken)
         tries = iter([False, True])
 
         async def meddle(kind):
@@ -132,7 +132,7 @@ async def test_a_late_pair_is_kept_however_often_the_record_moves_meanwhile(worl
 
         store.before = meddle
         lost = renewed(grant, pair("late", "1001"))
-        await ours.keep(lost, pair=lost.token)
+        await ours.keep(lost, before=grant)
         stored = await ours.load("1001")
     assert stored.token.refresh_token == "refresh of winner"
     assert [each.refresh_token for each in stored.candidates] == ["refresh of late"]

@@ -1,11 +1,16 @@
 """Stores that answer with what was true a while ago, and writes that come in between."""
 
+from copy import deepcopy
+
 import anyio
 import pytest
 from attrs import evolve
-from tokens_world import LEAD, MONTH, REFRESH, each_store
+from tokens_hands import Between
+from tokens_world import LEAD, MONTH, REFRESH, each_store, either_loop
 
 import iop_async as iop
+from iop_async.stores import MemoryStore
+from iop_async.tokens._bodies import from_record
 
 
 class Behind:
@@ -169,3 +174,26 @@ async def test_an_authorization_between_lease_and_intent_is_the_answer(shared, a
         assert (await peer.token("1001")).refresh_token == shared.live().refresh_token
     assert shared.presented() == 0
     assert shared.sandbox.ledger.calls[REFRESH, "0"] == 0
+
+
+@either_loop
+async def test_a_pair_survives_a_store_that_lost_its_approval_meanwhile(world):
+    """A failover to what was true before the seller approved, while the answer is on its way."""
+    store = MemoryStore()
+
+    async def fail_over(go_on):
+        answer = await go_on()
+        store._scopes = before
+        return answer
+
+    transport = Between(fail_over)
+    async with world.manager(store, client=world.client(transport=transport)) as tokens:
+        await tokens.authorize(world.code())
+        before = deepcopy(store._scopes)
+        world.clock.advance(5)
+        await tokens.authorize(world.code())
+        new = await tokens.refresh("1001")
+        assert new.refresh_token == world.live().refresh_token
+        stored = from_record(await store.get(tokens.scope, "1001"))
+        assert stored.token.refresh_token == new.refresh_token
+    await transport.aclose()

@@ -72,7 +72,7 @@ async def test_many_sellers_that_fall_due_in_one_minute_are_kept_in_bounds(world
         world.sandbox.fail("latency", api=REFRESH, seconds=0.01, times=None)
         await tokens.refresh("other")
         calls = []
-        with anyio.fail_after(50):
+        with anyio.fail_after(280):
             while world.presented() < count + 1:
                 begun = world.presented()
                 await tokens.seller("other").call("/seller/get")
@@ -130,7 +130,7 @@ async def test_refreshes_wait_for_their_turn_so_that_calls_are_not_starved(world
             await anyio.sleep(0.002)
         await tokens.seller("1001").call("/sandbox/echo")
         assert world.presented() < 40
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while world.presented() < 61:
                 await anyio.sleep(0.01)
 
@@ -141,7 +141,7 @@ async def test_one_slow_seller_and_one_broken_one_hold_up_nobody(world):
     world.sandbox.add_sellers(17)
     sellers = list(world.sandbox.sellers)
     slow, broken, others = sellers[0], sellers[1], sellers[2:]
-    world.sandbox.fail("latency", api=REFRESH, seconds=20, seller=slow, after=False, times=None)
+    world.sandbox.fail("latency", api=REFRESH, seconds=120, seller=slow, after=False, times=None)
     world.sandbox.fail("error", code="ServiceUnavailable", api=REFRESH, seller=broken, times=None)
     async with world.manager(
         keeper=True, concurrency=2, drain_seconds=0, lease_seconds=5
@@ -150,7 +150,7 @@ async def test_one_slow_seller_and_one_broken_one_hold_up_nobody(world):
             await tokens.authorize(world.code(seller))
         for generation in (2, 3):
             world.clock.advance(MONTH - LEAD + 60)
-            with anyio.fail_after(15):
+            with anyio.fail_after(60):
                 done = set()
                 while done != set(others):
                     done = {

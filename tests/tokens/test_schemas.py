@@ -8,7 +8,7 @@ from tokens_world import LEAD, MONTH, each_store, either_loop, kinds
 
 import iop_async as iop
 from iop_async._records import Record
-from iop_async.tokens._grants import from_record, to_record
+from iop_async.tokens._bodies import from_record, to_record
 
 SCOPE = "schemas"
 
@@ -167,3 +167,15 @@ async def test_a_row_of_a_later_release_is_refreshed_by_this_one_and_read_by_tha
     written = json.loads((await get(shared)).body)
     assert written["schema"] == 1
     assert written["token"]["refresh_token"] == shared.live().refresh_token
+
+
+@either_loop
+async def test_a_record_that_cannot_be_read_hides_no_status(world):
+    """The others come; who looks at them hears of it in the end."""
+    await put(world, {"token": pair(world, "1001"), "schema": 99}, seller="1001")
+    await put(world, {"token": pair(world, "1002")}, seller="1002")
+    async with world.manager(scope=SCOPE) as tokens:
+        statuses = tokens.statuses()
+        assert (await anext(statuses)).seller == "1002"
+        with pytest.raises(iop.StoreError, match=r"1 cannot be read; .* 1001 was .* newer version"):
+            await anext(statuses)

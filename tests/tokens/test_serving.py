@@ -51,15 +51,15 @@ async def test_100_tasks_ask_for_the_same_due_seller_and_one_refresh_serves_all(
 async def test_different_sellers_do_not_wait_for_one_another(world):
     """One slow answer delays nobody else: there is no global lock."""
     world.sandbox.add_sellers(100)
-    async with world.manager() as tokens:
+    async with world.manager(drain_seconds=0) as tokens:
         for seller in world.sandbox.sellers:
             await tokens.authorize(world.code(seller))
         world.clock.advance(MONTH + 60)
-        world.sandbox.fail("latency", seconds=5, seller="1001")
+        world.sandbox.fail("latency", seconds=120, seller="1001")
         slow = []
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tokens.token, "1001")
-            with anyio.fail_after(4):
+            with anyio.fail_after(60):
                 async with anyio.create_task_group() as others:
                     for seller in list(world.sandbox.sellers)[1:]:
                         others.start_soon(tokens.token, seller)
@@ -172,7 +172,7 @@ async def test_the_keeper_refreshes_what_falls_due(world):
             await tokens.authorize(world.code(seller))
         for month in range(1, 4):
             world.clock.advance(MONTH - LEAD + 1)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 seen = {(await anext(events)).seller for _ in range(3)}
             assert seen == {"1001", "1002", "1003"}
             assert world.presented() == 3 * month
@@ -187,7 +187,7 @@ def test_the_whole_life_of_a_grant_under_either_event_loop(world, backend):
             events = tokens.events()
             await tokens.authorize(world.code())
             world.clock.advance(MONTH - LEAD + 1)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 assert (await anext(events)).kind == "refreshed"
 
     async def second():

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tokens_hands import Between, Outage
+from tokens_hands import Outage, hanging
 from tokens_world import LEAD, MONTH, each_store, either_loop, eventually, kinds
 
 import iop_async as iop
@@ -77,7 +77,7 @@ async def test_who_waits_refreshes_by_itself_when_the_store_is_back(shared):
             pass
         assert shared.presented() == 0
         store.fails = frozenset()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not shared.presented():
                 shared.clock.advance(1)
                 await anyio.sleep(0.02)
@@ -103,7 +103,7 @@ async def test_no_failure_of_the_store_ends_the_keeper(world, method):
         store.fails = frozenset()
         await other.authorize(world.code("1002"))
         world.clock.advance(MONTH - LEAD + 60)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (await other.status("1002")).generation == 1:
                 world.clock.advance(1)
                 await anyio.sleep(0.02)
@@ -141,7 +141,7 @@ async def test_the_keeper_of_who_goes_on_writes_to_the_store_when_that_is_back(s
     async with due(shared, **options) as (tokens, store):
         await tokens.refresh("1001")
         store.fails = frozenset()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not (await tokens.status("1001")).is_persisted:
                 shared.clock.advance(1)
                 await anyio.sleep(0.02)
@@ -155,15 +155,7 @@ async def test_the_keeper_of_who_goes_on_writes_to_the_store_when_that_is_back(s
 @each_store
 async def test_an_intent_that_only_the_journal_has_is_taken_up_at_the_next_start(shared, consumed):
     """The process died between presenting and the answer; its successor probes once."""
-    presenting = anyio.Event()
-
-    async def hang(go_on):
-        if consumed:
-            await go_on()
-        presenting.set()
-        await anyio.sleep_forever()
-
-    transport = Between(hang)
+    transport, presenting = hanging(consumed=consumed)
     client = shared.client(transport=transport)
     async with (
         due(shared, without_store="go on", client=client, drain_seconds=0) as (tokens, _),
@@ -187,6 +179,25 @@ async def test_an_intent_that_only_the_journal_has_is_taken_up_at_the_next_start
             assert (await tokens.token("1001")).refresh_token == shared.live().refresh_token
         assert await journalled(shared) == []
     assert shared.presented() == (2 if consumed else 1)
+
+
+@each_store
+async def test_an_intent_that_only_the_journal_has_is_in_the_store_when_that_is_read_again(shared):
+    """The store is back, and somebody looks at it, while the refresh token is on its way."""
+    transport, presenting = hanging(consumed=True)
+    client = shared.client(transport=transport)
+    async with (
+        due(shared, without_store="go on", client=client, drain_seconds=0) as (tokens, store),
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(tokens.refresh, "1001")
+        await presenting.wait()
+        store.fails = frozenset()
+        assert (await tokens.status("1001")).is_unanswered
+        async with shared.manager() as other:
+            assert (await other.status("1001")).is_unanswered
+        tasks.cancel_scope.cancel()
+    await transport.aclose()
 
 
 @each_store

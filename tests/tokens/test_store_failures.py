@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tokens_hands import WatchedStore, failing
-from tokens_world import LEAD, MONTH, either_loop, eventually, kinds
+from attrs import evolve
+from tokens_hands import Outage, WatchedStore, failing
+from tokens_world import LEAD, MONTH, REFRESH, either_loop, eventually, kinds
 
 import iop_async as iop
 from iop_async.stores import SpillJournal
@@ -50,14 +51,14 @@ async def test_a_pair_that_the_store_did_not_take_is_served_journalled_and_writt
         if fails.times < times:
             assert not (await tokens.status("1001")).is_persisted
             assert await journalled(world) == [world.live().refresh_token]
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not (await tokens.status("1001")).is_persisted:
                 await anyio.sleep(0.01)
         await eventually(lambda: fails.times == times)
         kept = await stored(world)
         assert json.loads(kept.body)["token"]["refresh_token"] == world.live().refresh_token
         assert kept.generation == 2
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while await journalled(world):
                 await anyio.sleep(0.01)
         assert world.presented() == 1
@@ -76,6 +77,41 @@ async def test_a_pair_that_only_the_journal_has_is_found_by_the_next_process(wor
         assert (await tokens.status("1001")).is_persisted
         assert await journalled(world) == []
     assert world.presented() == 1
+
+
+@either_loop
+async def test_an_approval_in_a_shared_journal_wins_over_an_older_pair(world):
+    """One process spilled a pair of the old approval, another the new one, and both ended."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as one, world.manager(Outage(world.store())) as other:
+        await one.refresh("1001")
+        store.before = failing(1000)
+        await one.refresh("1001")
+        other._vault._store.fails = Outage.EVERYTHING
+        new = await other.authorize(world.code())
+        assert len(set(world.path.with_name("tokens.db.spill").read_text().splitlines())) == 2
+    async with world.manager() as tokens:
+        assert (await tokens.token("1001")).access_token == new.access_token
+        assert (await tokens.refresh("1001")).refresh_token == world.live().refresh_token
+        assert await journalled(world) == []
+
+
+@either_loop
+async def test_rival_pairs_in_a_shared_journal_are_all_kept(world):
+    """Two processes received a pair for one refresh token; the gateway takes one of them."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        store.before = failing(1000)
+        await tokens.refresh("1001")
+    journal = SpillJournal(f"{world.path}.spill")
+    [live] = await journal.records()
+    rival = live.body.replace(world.live().refresh_token.encode(), b"spent")
+    await journal.append(evolve(live, revision=live.revision + 1, body=rival))
+    async with world.manager() as tokens:
+        assert await journal.records() == []
+        await tokens.refresh("1001")
+        assert (await tokens.token("1001")).refresh_token == world.live().refresh_token
+    assert [entry.accepted for entry in world.sandbox.ledger.refreshes] == [True, False, True]
 
 
 @either_loop
@@ -129,6 +165,23 @@ async def test_a_lost_acknowledgement_neither_loses_a_pair_nor_counts_it_twice(w
             assert (await other.token("1001")).access_token == new.access_token
         assert (await stored(world)).generation == 2
     assert world.presented() == 1
+
+
+@either_loop
+async def test_an_intent_whose_acknowledgement_was_lost_is_no_presentation(world):
+    """Nobody must authorize again because of one answer that was lost: the next try is a probe."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        store.after = failing(1, kind="intent")
+        with pytest.raises(iop.StoreError):
+            await tokens.refresh("1001")
+        world.sandbox.fail("drop", api=REFRESH, times=1, after=False)
+        with pytest.raises(iop.TransportError):
+            await tokens.refresh("1001")
+        status = await tokens.status("1001")
+        assert (status.state, status.is_unanswered) == ("live", True)
+        new = await tokens.refresh("1001")
+        assert new.refresh_token == world.live().refresh_token
 
 
 @either_loop
@@ -216,3 +269,81 @@ async def test_a_pair_is_journalled_while_the_store_says_nothing(world, monkeypa
         assert token.refresh_token == world.live().refresh_token
         assert await journalled(world) == [token.refresh_token]
         wakes.set()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+@either_loop
+async def test_what_a_failed_refresh_taught_is_written_when_the_store_is_back(world, refused):
+    """A refused refresh token is not presented again, nor is the next try taken for a probe."""
+    store = WatchedStore(world.store())
+    async with due(world, store) as tokens:
+        events = tokens.events()
+        if refused:
+            world.sandbox.grants.find_refresh(world.live().refresh_token).refresh_live = False
+        else:
+            world.sandbox.fail("error", api=REFRESH, code="ServiceUnavailable", times=1)
+        store.before = failing(1)
+        with pytest.raises(iop.IopError):
+            await tokens.refresh("1001")
+        await tokens._vault.flush()
+        status = await tokens.status("1001")
+        assert (status.is_unanswered, status.attempts) == (False, 0 if refused else 1)
+        if refused:
+            with pytest.raises(iop.ReauthorizationRequired):
+                await tokens.refresh("1001")
+        else:
+            await tokens.refresh("1001")
+    assert [event.kind async for event in events] == (
+        ["reauthorize"] if refused else ["refresh_failed", "refreshed"]
+    )
+    assert world.presented() == (1 if refused else 2)
+
+
+@either_loop
+async def test_one_grant_that_cannot_be_written_holds_up_no_other(world, caplog):
+    """A store has its own idea of a seller's name, say."""
+
+    class Choosy(WatchedStore):
+        async def put(self, record, *, release=None):
+            if record.seller == "1002":
+                raise LookupError("helloworld")
+            return await super().put(record, release=release)
+
+    async with world.manager(Choosy(world.store()), keeper=True, lease_seconds=0.5) as tokens:
+        await tokens.authorize(world.code("1002"))
+        await tokens.authorize(world.code("1001"))
+        world.clock.advance(MONTH - LEAD + 60)
+        await eventually(world.presented)
+        with anyio.fail_after(60):
+            while (await tokens.status("1001")).generation == 1:
+                await anyio.sleep(0.01)
+    assert "seller 1002" in caplog.text
+
+
+@either_loop
+async def test_a_seller_that_nothing_can_keep_is_refused_and_holds_up_no_other(world):
+    """Nothing of it waits for the store for ever."""
+    async with world.manager() as tokens:
+        token = await tokens.authorize(world.code())
+        with pytest.raises(ValueError, match="NUL"):
+            await tokens.import_token(evolve(token, sellers=(iop.Seller("sg", "a\0b"),)))
+        assert not list(tokens._vault.unpersisted)
+
+
+@either_loop
+async def test_a_grant_that_is_stored_is_there_whatever_the_journal_does(world, monkeypatch):
+    """Its disk is full when an earlier approval is to be dropped from it: it goes later."""
+    store = WatchedStore(world.store(), before=failing(1))
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    async with world.manager(store) as tokens:
+        await tokens.authorize(world.code())
+        with monkeypatch.context() as patch:
+            patch.setattr("iop_async.stores._spill.replace", fail)
+            new = await tokens.authorize(world.code())
+            assert (await tokens.token("1001")).access_token == new.access_token
+    async with world.manager() as tokens:
+        assert (await tokens.token("1001")).access_token == new.access_token
+        assert await journalled(world) == []

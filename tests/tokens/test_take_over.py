@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tokens_hands import SHORT, Between, cut_off
+from tokens_hands import SHORT, Outage, WatchedStore, cut_off, hanging
 from tokens_world import LEAD, MONTH, REFRESH, each_store, eventually, kinds
 
 import iop_async as iop
@@ -117,18 +117,45 @@ async def test_a_request_that_is_ready_after_its_lease_is_not_sent(shared, monke
     assert shared.presented() == 1
 
 
+@each_store
+async def test_a_lease_that_another_host_had_meanwhile_is_not_lengthened(shared):
+    """Who stood still gets it again, but not to present a refresh token that was read before."""
+    begun, go = anyio.Event(), anyio.Event()
+
+    async def stand_still(kind):
+        if kind == "intent" and not begun.is_set():
+            begun.set()
+            await go.wait()
+
+    store = WatchedStore(Outage(shared.store()), after=stand_still)
+    async with (
+        shared.manager(store, lease_seconds=SHORT) as slow,
+        shared.manager(lease_seconds=SHORT) as quick,
+    ):
+        await quick.authorize(shared.code())
+        served = []
+
+        async def refresh():
+            served.append(await slow.refresh("1001"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(refresh)
+            await begun.wait()
+            store._store.fails = {"lease"}
+            new = await quick.refresh("1001")
+            store._store.fails = frozenset()
+            await anyio.sleep(SHORT)
+            assert await quick._vault.leases.take("1001") is None
+            go.set()
+        assert [token.refresh_token for token in served] == [new.refresh_token]
+        assert new.refresh_token == shared.live().refresh_token
+    assert shared.presented() == 1
+
+
 @asynccontextmanager
 async def died(shared, *, consumed):
     """A host that ends without a word after it began to present a refresh token."""
-    presenting = anyio.Event()
-
-    async def hang(go_on):
-        if consumed:
-            await go_on()
-        presenting.set()
-        await anyio.sleep_forever()
-
-    transport = Between(hang)
+    transport, presenting = hanging(consumed=consumed)
     client = shared.client(transport=transport)
     async with (
         shared.manager(client=client, lease_seconds=SHORT, drain_seconds=0) as tokens,

@@ -3,6 +3,8 @@
 import json
 from contextlib import asynccontextmanager
 
+import anyio
+
 import iop_async as iop
 
 SHORT = 0.3
@@ -92,6 +94,23 @@ class Between:
 
     async def aclose(self):
         await self._transport.aclose()
+
+
+def hanging(*, consumed):
+    """A transport whose refreshes get no answer, and the event that one has been begun.
+
+    Args:
+        consumed: the gateway gets them all the same.
+    """
+    presenting = anyio.Event()
+
+    async def hang(go_on):
+        if consumed:
+            await go_on()
+        presenting.set()
+        await anyio.sleep_forever()
+
+    return Between(hang), presenting
 
 
 @asynccontextmanager

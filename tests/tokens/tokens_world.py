@@ -25,7 +25,7 @@ SHARED = ("sqlite", "postgresql", "mariadb", "redis")
 
 def either_loop(test):
     """Run a coroutine test under asyncio and under trio, and not for ever."""
-    return pytest.mark.parametrize("backend", ["asyncio", "trio"])(_plain(test, 60))
+    return pytest.mark.parametrize("backend", ["asyncio", "trio"])(_plain(test, 300))
 
 
 def each_store(test):
@@ -111,7 +111,7 @@ class World:
         return len(self.sandbox.ledger.refreshes)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition that another task brings about."""
     with anyio.fail_after(seconds):
         while not condition():
@@ -120,5 +120,5 @@ async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> No
 
 async def kinds(events, count):
     """The kinds of the next so many events."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         return [(await anext(events)).kind for _ in range(count)]

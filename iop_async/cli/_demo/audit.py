@@ -9,7 +9,8 @@ from attrs import frozen
 
 from ...sandbox import digest
 from ...stores import SpillJournal, SQLiteStore
-from ...tokens._grants import Grant, from_record
+from ...tokens._bodies import from_record
+from ...tokens._grants import Grant
 from .gateway import SCOPE
 
 

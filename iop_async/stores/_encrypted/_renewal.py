@@ -10,10 +10,10 @@ from uuid import uuid4
 import anyio
 from attrs import Factory, frozen
 
+from ..._each import Failures
 from ..._exceptions import StaleRecord, StoreError
 from ..._records import Record
 from ...protocols import TokenStore
-from ._reading import Failures
 
 _LEASE: Final = 10.0
 _LOOK_AGAIN: Final = 0.1
@@ -51,21 +51,23 @@ class Renewal:
         found = written = 0
         failures = Failures()
         async for record in self.store.records(scope):
-            try:
-                is_current = self.renewed(record) is None
-            except StoreError as error:
-                failures.add(error)
-                continue
-            if not is_current:
+            if self._fresh(record, failures) is not None:
                 found += 1
-                written += await self._write(scope, record.seller)
+                written += await self._write(scope, record.seller, failures)
         return found, written, failures
 
-    async def _write(self, scope: str, seller: str) -> bool:
+    def _fresh(self, record: Record, failures: Failures) -> Record | None:
+        try:
+            return self.renewed(record)
+        except StoreError as error:
+            failures.add(error)
+            return None
+
+    async def _write(self, scope: str, seller: str, failures: Failures) -> bool:
         while await self.store.get(scope, seller) is not None:
             record = await self.store.lease(scope, seller, holder=self.holder, seconds=_LEASE)
             if record is not None:
-                fresh = self.renewed(record)
+                fresh = self._fresh(record, failures)
                 if fresh is None:
                     await self.store.lease(scope, seller, holder=self.holder, seconds=0)
                     return False

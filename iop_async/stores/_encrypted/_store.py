@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from attrs import evolve
 
+from ..._closing import ClosesOnExit
+from ..._each import Each
 from ..._exceptions import StoreError
 from ..._models import NotPickled
 from ..._records import Record
@@ -17,14 +20,14 @@ from ..._redact import Secret
 from ...protocols import TokenStore
 from .._checks import check_record
 from . import _keys, _seals
-from ._reading import Opened, PassedOver
+from ._passed_over import PassedOver
 from ._renewal import Renewal
 
 _ROUNDS: Final = 100
 """Claims in a row that may give nothing but records that cannot be decrypted."""
 
 
-class EncryptedStore(NotPickled):
+class EncryptedStore(NotPickled, ClosesOnExit):
     """Keeps what any other store keeps, with the bodies encrypted: tokens, candidates, raw answers.
 
     A body is sealed with AES-256-GCM and bound to app, gateway and sellers, so that it opens in
@@ -111,14 +114,6 @@ class EncryptedStore(NotPickled):
             await enter()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def get(self, scope: str, seller: str) -> Record | None:
         """The record that ``seller`` finds."""
         record = await self._inner.get(scope, seller)
@@ -166,9 +161,21 @@ class EncryptedStore(NotPickled):
         return opened
 
     async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
-        """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
+        """Lease a record, or lengthen one's own lease; 0 seconds give it back.
+
+        Raises:
+            StoreError: it cannot be decrypted, and is not leased.
+        """
         record = await self._inner.lease(scope, seller, holder=holder, seconds=seconds)
-        return None if record is None else self._open(scope, seller, record)
+        if record is None:
+            return None
+        try:
+            return self._open(scope, seller, record)
+        except StoreError:
+            if seconds > 0:
+                with suppress(StoreError):  # then it ends by itself
+                    await self._inner.lease(scope, seller, holder=holder, seconds=0)
+            raise
 
     async def next_due(self, scope: str) -> datetime | None:
         """When :meth:`claim` will find something next, leases considered."""
@@ -180,7 +187,7 @@ class EncryptedStore(NotPickled):
         Raises:
             StoreError: some cannot be decrypted; all others came before.
         """
-        return Opened(self._inner.records(scope), lambda record: self._open(scope, None, record))
+        return Each(partial(self._open, scope, None), self._inner.records(scope))
 
     async def reencrypt(self, scope: str) -> int:
         """Seal what is not sealed with the first key; how many records that were.

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis, RedisCluster, SSLConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
@@ -27,7 +28,7 @@ def client_at(url: str, timeout: float) -> Redis:
         msg = "the URL of a Redis server begins with redis://, rediss:// or unix://"
         raise ValueError(msg)
     try:
-        urlsplit(url)
+        _require_whole(url)
         # What is repeated, and how often, is decided by who knows what may be repeated.
         client = Redis.from_url(
             url,
@@ -41,11 +42,18 @@ def client_at(url: str, timeout: float) -> Redis:
     except (ValueError, TypeError, RedisError) as exc:
         msg = (
             "the Redis URL cannot be read: it is redis://user:password@host:port/database, odd "
-            "characters in it need a percent sign, and its options are those of redis-py "
-            f"({type(exc).__name__})"
+            "characters in a user name, password or path need a percent sign, and its options are "
+            f"those of redis-py ({type(exc).__name__})"
         )
         raise ValueError(msg) from None
     return client
+
+
+def _require_whole(url: str) -> None:
+    """Refuse what ends amid a password: its beginning would be taken for a host or a port."""
+    parts = urlsplit(url)
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError
 
 
 def require_usable(client: object) -> Client:
@@ -56,7 +64,9 @@ def require_usable(client: object) -> Client:
             f"{type(client).__module__}.{type(client).__qualname__}"
         )
         raise TypeError(msg)
-    if any(getattr(client, name, None) for name in _BALANCING):
+    pool = getattr(client, "connection_pool", None)
+    is_reader = isinstance(pool, SentinelConnectionPool) and not pool.is_master
+    if is_reader or any(getattr(client, name, None) for name in _BALANCING):
         msg = (
             "the client reads from replicas, which may be behind: two hosts would present one "
             "refresh token. Give the store a client that asks the masters only"
@@ -72,6 +82,8 @@ def name_of(client: Client) -> str:
     pool = client.connection_pool
     facts = pool.connection_kwargs
     database = facts.get("db") or 0
+    if isinstance(pool, SentinelConnectionPool):
+        return f"Redis Sentinel {pool.service_name}/{database}"
     if "path" in facts:
         return f"unix://{facts['path']}?db={database}"
     scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"

@@ -20,6 +20,7 @@ class _Rule:
     words: str
     is_passing: bool = True
     is_lost: bool = False  # the command may have been done, and its answer lost
+    is_astray: bool = False  # the connection leads to a server that is no master, or no more
 
 
 _CREDENTIALS: Final = _Rule(
@@ -53,10 +54,11 @@ _CODES: Final[Mapping[str, _Rule]] = {
     ),
     "READONLY": _Rule(
         "this server is a read-only replica, so nothing was changed. Connect to its master, or "
-        "wait for the failover"
+        "wait for the failover",
+        is_astray=True,
     ),
     "LOADING": _Rule("the server is still reading its data from the disk; nothing was changed"),
-    "MASTERDOWN": _Rule("this replica has lost its master; nothing was changed"),
+    "MASTERDOWN": _Rule("this replica has lost its master; nothing was changed", is_astray=True),
     "MISCONF": _Rule(
         "the server cannot save its data, and so refuses writes. Look at its disk and its log"
     ),
@@ -135,6 +137,11 @@ _CODE: Final = re.compile(r"-?([A-Z]{2,})\b")
 def is_lost(exc: Exception) -> bool:
     """Whether a command may have been done although it failed."""
     return _rule_for(exc).is_lost
+
+
+def is_astray(exc: Exception) -> bool:
+    """Whether a command was refused, undone, by a server that another connection may not meet."""
+    return _rule_for(exc).is_astray
 
 
 def store_error(exc: Exception, name: str) -> StoreError:

@@ -10,6 +10,11 @@ from ..._records import Record
 from .._times import from_micros, to_micros
 
 
+def as_bytes(text: str) -> bytes:
+    """Text for a script; what is no text is asked for in vain, and not refused."""
+    return text.encode(errors="surrogatepass")
+
+
 def facts_of(record: Record) -> bytes:
     """What a record is found by, without its revision, which the server counts."""
     facts = {

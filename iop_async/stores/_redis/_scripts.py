@@ -47,5 +47,5 @@ def keys_of(prefix: str, scope: str) -> tuple[bytes, ...]:
 
     No colon of a scope is left, so that no two pairs of prefix and scope share a key.
     """
-    tag = f"{quote(prefix, safe=':/@')}:{quote(scope, safe='/@')}"
+    tag = f"{quote(prefix, safe=':/@')}:{quote(scope, safe='/@', errors='surrogatepass')}"
     return tuple(f"{{{tag}}}:{name}".encode() for name in _KEYS)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from attrs import define, field
 from redis.asyncio import Redis
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError
+from redis.exceptions import MaxConnectionsError, NoScriptError
 
 from ..._exceptions import StoreError
 from .._tasks import Tasks
 from ._clients import Client, most_connections, name_of
 from ._durability import look_at
-from ._errors import is_lost, store_error
+from ._errors import is_astray, is_lost, store_error
 from ._scripts import Script
 
 T = TypeVar("T")
@@ -27,6 +27,9 @@ _logger = logging.getLogger("iop_async.stores")
 _AT_ONCE: Final = 16
 """Commands under way at once: a server does one after the other, and more are only sockets."""
 
+_CROWDED: Final = 30.0
+"""Seconds in which the turn of a command comes, or it is not sent."""
+
 
 @define
 class Exchange:
@@ -34,14 +37,14 @@ class Exchange:
 
     Attributes:
         again: running it a second time does no harm, so that it may be where the answer was lost.
-        tries: how often it was sent.
+        was_lost: its answer was, and it is sent again: it may have been done before.
     """
 
     script: Script
     keys: tuple[bytes, ...]
     args: tuple[bytes | int, ...] = field(repr=False)
     again: bool = False
-    tries: int = 0
+    was_lost: bool = False
 
 
 class Server:
@@ -53,7 +56,7 @@ class Server:
 
     Args:
         client: of redis-py.
-        timeout: seconds for an exchange.
+        timeout: seconds for an exchange, once its turn has come.
         owned: the client is this object's to close.
     """
 
@@ -95,22 +98,36 @@ class Server:
     async def exchange(self, exchange: Exchange) -> Any:
         """Run a script; what it returned, as bytes."""
         try:
-            return await self._once(exchange)
+            async with self._slot():
+                return await self._once_or_twice(exchange)
         except Exception as exc:  # noqa: BLE001 - clients of others raise what they like
-            failure = exc
-        if exchange.again and is_lost(failure):
-            await self._drop_idle()
-            try:
-                return await self._once(exchange)
-            except Exception as exc:  # noqa: BLE001
-                failure = exc
-        error = store_error(failure, self.name)
-        del failure
+            error = store_error(exc, self.name)
         raise error
 
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_CROWDED):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise MaxConnectionsError from None
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _once_or_twice(self, exchange: Exchange) -> Any:
+        try:
+            return await self._once(exchange)
+        except Exception as exc:
+            exchange.was_lost = exchange.again and is_lost(exc)
+            if not exchange.was_lost and not is_astray(exc):
+                raise
+        await self._renew_connections()
+        return await self._once(exchange)
+
     async def _once(self, exchange: Exchange) -> Any:
-        async with asyncio.timeout(self._timeout), self._slots:
-            exchange.tries += 1
+        async with asyncio.timeout(self._timeout):
             answer = await self._send(exchange)
         if not self._begun:
             self._begun = True
@@ -133,11 +150,17 @@ class Server:
         except NoScriptError:
             return await self._client.execute_command("EVAL", script.text, *rest, **options)
 
-    async def _drop_idle(self) -> None:
-        """What broke one connection has broken the others too."""
-        if self._owned and isinstance(self._client, Redis):
-            with suppress(Exception):
-                await self._client.connection_pool.disconnect(inuse_connections=False)
+    async def _renew_connections(self) -> None:
+        """What broke one connection, or leads it astray, does so with the others too."""
+        if not isinstance(self._client, Redis):
+            return
+        pool: Any = self._client.connection_pool
+        with suppress(Exception):
+            # Taken out at one stroke: pool.disconnect() would close what others take meanwhile.
+            idle, pool._available_connections = pool._available_connections, []
+            if hasattr(pool, "update_active_connections_for_reconnect"):  # not in every release
+                await pool.update_active_connections_for_reconnect()
+            await asyncio.gather(*(one.disconnect() for one in idle), return_exceptions=True)
 
     async def _look(self) -> None:
         with suppress(Exception):  # what is not known is no reason to fail
@@ -147,9 +170,8 @@ class Server:
 
     async def aclose(self) -> None:
         """Finish what was asked for and close the client, if it is ours."""
-        if self._loop is None:
-            return
-        self._require_its_loop()
+        if self._loop is not None:
+            self._require_its_loop()
         await self._tasks.aclose(self._release)
 
     async def _release(self) -> None:

@@ -63,6 +63,7 @@ class RedisStore(EnteredOnce, NotPickled):
             by itself may lease records that nobody then knows of until the lease ends.
         prefix: what the keys begin with.
         timeout: seconds for one exchange with the server, before it is repeated or ``StoreError``.
+            Those who ask while many others do wait for their turn besides, for up to 30 seconds.
 
     Raises:
         ValueError: the URL, the prefix or the timeout cannot be used.
@@ -90,7 +91,7 @@ class RedisStore(EnteredOnce, NotPickled):
     def _exchange(
         self, script: _scripts.Script, scope: str, *args: str | bytes | int, again: bool = True
     ) -> Exchange:
-        sent = tuple(arg.encode() if isinstance(arg, str) else arg for arg in args)
+        sent = tuple(_rows.as_bytes(arg) if isinstance(arg, str) else arg for arg in args)
         return Exchange(script, _scripts.keys_of(self._prefix, scope), sent, again=again)
 
     async def get(self, scope: str, seller: str) -> Record | None:
@@ -121,7 +122,7 @@ class RedisStore(EnteredOnce, NotPickled):
         assert stored is not None  # noqa: S101 - there would be nothing to repeat
         # A second try finds that the first one came through, and ended the lease. Whoever has the
         # lease now may be the same holder at its next task.
-        if release is not None and exchange.tries == 1:
+        if release is not None and not exchange.was_lost:
             await self._server.exchange(self._lease(record.scope, record.seller, release, 0))
         return stored
 
@@ -145,7 +146,7 @@ class RedisStore(EnteredOnce, NotPickled):
             keys=_scripts.keys_of(self._prefix, scope),
             scope=scope,
             due_by=to_micros(due_by),
-            holder=holder.encode(),
+            holder=_rows.as_bytes(holder),
             span=span(seconds),
         )
         return await self._server.run(lambda: claim.take(limit), undo=claim.undo)
@@ -171,9 +172,9 @@ class RedisStore(EnteredOnce, NotPickled):
 
         async def page(after: bytes) -> tuple[list[Record], bytes | None]:
             exchange = self._exchange(_scripts.PAGE, scope, after, _PAGE)
-            ids, *rows = await self._server.run(lambda: self._server.exchange(exchange))
-            records = [_rows.record_of(scope, row) for row in zip(*rows, strict=True)]
-            return records, ids[-1] if len(ids) == _PAGE else None
+            rows = await self._server.run(lambda: self._server.exchange(exchange))
+            records = [_rows.record_of(scope, row) for _, *row in rows]
+            return records, rows[-1][0] if len(rows) == _PAGE else None
 
         return Pages(page, b"0")
 

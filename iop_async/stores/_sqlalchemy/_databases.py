@@ -23,6 +23,8 @@ class Database:
         has_one_writer: transactions that write wait for each other anyway, and better in a queue
             of ours than by asking again and again.
         insert_missing: an insert that leaves a row alone that is there already.
+        prepare: statements for a new connection of ours; ``{seconds}`` is how long a transaction
+            may stand still. A host that is gone without a word would hold its locks for hours.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Database:
     skips_locked_since: tuple[int, ...] | None = None
     has_one_writer: bool = False
     insert_missing: Callable[[Table], Insert]
+    prepare: tuple[str, ...]
 
     def skips_locked(self, dialect: Dialect) -> bool:
         """Whether the server that ``dialect`` has connected to can pass by locked rows."""
@@ -46,6 +49,11 @@ def _clock(expression: str) -> ColumnElement[int]:
 
 _MYSQL_CLOCK: Final = _clock("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))")
 
+_MYSQL_PREPARE: Final = (
+    # what is a comment for MySQL, which has no such variable, is none for MariaDB
+    "SET SESSION wait_timeout = @@wait_timeout /*M!100301, idle_transaction_timeout = {seconds} */",
+)
+
 
 def _insert_ignore(table: Table) -> Insert:
     return insert(table).prefix_with("IGNORE")
@@ -57,6 +65,7 @@ _POSTGRESQL: Final = Database(
     clock=_clock("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"),
     skips_locked_since=(9, 5),
     insert_missing=lambda table: postgresql.insert(table).on_conflict_do_nothing(),
+    prepare=("SET idle_in_transaction_session_timeout = '{seconds}s'",),
 )
 _MYSQL: Final = Database(
     name="MySQL",
@@ -64,6 +73,7 @@ _MYSQL: Final = Database(
     clock=_MYSQL_CLOCK,
     skips_locked_since=(8, 0, 1),
     insert_missing=_insert_ignore,
+    prepare=_MYSQL_PREPARE,
 )
 _MARIADB: Final = Database(
     name="MariaDB",
@@ -71,6 +81,7 @@ _MARIADB: Final = Database(
     clock=_MYSQL_CLOCK,
     skips_locked_since=(10, 6),
     insert_missing=_insert_ignore,
+    prepare=_MYSQL_PREPARE,
 )
 _SQLITE: Final = Database(
     name="SQLite",
@@ -79,6 +90,12 @@ _SQLITE: Final = Database(
     isolation="SERIALIZABLE",
     has_one_writer=True,
     insert_missing=lambda table: sqlite.insert(table).on_conflict_do_nothing(),
+    prepare=(
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",  # a commit is on the disk before anybody hears of it
+        "PRAGMA secure_delete = ON",  # spent refresh tokens do not stay in free pages
+        "PRAGMA busy_timeout = 10000",
+    ),
 )
 
 DATABASES: Final[Mapping[str, Database]] = {

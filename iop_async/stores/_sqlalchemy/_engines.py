@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from attrs import frozen
@@ -16,16 +19,10 @@ _SAME: Final = {"postgres": "postgresql"}
 _OLDEST: Final = 1_800
 """Seconds after which a connection is replaced: proxies and servers drop those that are idle."""
 
-_POOL: Final = {"pool_size": 8, "max_overflow": 0}
-"""Connections that overflow a pool are closed as soon as they are free, and opened again; and ten
-processes of a host must not need more of them than a server allows."""
-
-_PRAGMAS: Final = (
-    "journal_mode = WAL",
-    "synchronous = FULL",  # a commit is on the disk before anybody hears of it
-    "secure_delete = ON",  # spent refresh tokens do not stay in free pages
-    "busy_timeout = 10000",
-)
+PLACES: Final = 8
+"""Connections that a pool of ours has, and no more: those that overflow it are closed as soon as
+they are free, and opened again; and ten processes of a host must not need more of them than a
+server allows."""
 
 
 @frozen
@@ -49,8 +46,11 @@ class Engine:
         return self.database.has_one_writer or isinstance(self.pool.pool, StaticPool)
 
 
-def open_engine(engine: object) -> Engine:
+def open_engine(engine: object, timeout: float) -> Engine:
     """The engine at a URL, or the user's own. Nothing is connected yet.
+
+    Args:
+        timeout: seconds after which a transaction is given up.
 
     Raises:
         ImportError: the driver is not installed.
@@ -59,7 +59,7 @@ def open_engine(engine: object) -> Engine:
     """
     if isinstance(engine, str):
         url = _complete(engine)
-        made = _make(url)
+        made = _make(url, timeout)
         return Engine(made, database_of(made.dialect), _where(url), is_own=True)
     if isinstance(engine, AsyncEngine):
         database = database_of(engine.dialect)
@@ -75,16 +75,22 @@ def _complete(text: str) -> URL:
     if url is None:
         msg = "this is no URL of a database: write for example postgresql://user@host/database"
         raise ValueError(msg)
+    if url.host and "@" in f"{url.host}/{url.database}":
+        msg = (
+            "this URL cannot be read: odd characters in a user name or password need a percent sign"
+        )
+        raise ValueError(msg)
     scheme = _SAME.get(url.drivername, url.drivername)
     database = known(scheme.partition("+")[0])
     return url.set(drivername=scheme if "+" in scheme else database.driver)
 
 
-def _make(url: URL) -> AsyncEngine:
+def _make(url: URL, timeout: float) -> AsyncEngine:
     database = known(url.get_backend_name())
     options: dict[str, Any] = {"hide_parameters": True}
     if not database.has_one_writer:
-        options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST, **_POOL}
+        options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST}
+        options |= {"pool_size": PLACES, "max_overflow": 0}
     if not _is_asynchronous(url):
         msg = f"{url.drivername}:// is no asynchronous driver; write {database.driver}://"
         raise ValueError(msg)
@@ -94,8 +100,9 @@ def _make(url: URL) -> AsyncEngine:
         driver = exc.name or url.get_driver_name()
         msg = f"{database.name} by {url.drivername}:// needs {driver}: pip install {driver}"
         raise ImportError(msg, name=driver) from None
-    if database.has_one_writer:
-        event.listen(engine.sync_engine, "connect", _prepare)
+    seconds = math.ceil(timeout) + 1
+    statements = [statement.format(seconds=seconds) for statement in database.prepare]
+    event.listen(engine.sync_engine, "connect", partial(_prepare, statements))
     return engine
 
 
@@ -105,14 +112,18 @@ def _is_asynchronous(url: URL) -> bool:
     return False
 
 
-def _prepare(connection: Any, _: object) -> None:
+def _prepare(statements: Iterable[str], connection: Any, _: object) -> None:
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
+    for statement in statements:
+        cursor.execute(statement)
     cursor.close()
+    connection.commit()
 
 
 def _where(url: URL) -> str:
     host = url.host or ""
     port = f":{url.port}" if url.port else ""
-    return f"{url.drivername}://{host}{port}/{url.database or ''}"
+    place = f"{host}{port}/{url.database or ''}"
+    if host:
+        place = place.rpartition("@")[2]  # before it stands what was not escaped in a password
+    return f"{url.drivername}://{place}"

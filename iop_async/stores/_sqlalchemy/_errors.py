@@ -70,6 +70,11 @@ _LOGIN: Final = Failure(
     "the database refuses this user or password; correct the URL, or grant the user access",
     is_passing=False,
 )
+_OPTION: Final = Failure(
+    "the driver does not know an option of the URL; its own are those of its connect(), for "
+    "example asyncpg's ssl=require, which others call sslmode",
+    is_passing=False,
+)
 _NO_DATABASE: Final = Failure(
     "there is no such database on the server; create it, or correct the URL", is_passing=False
 )
@@ -112,7 +117,7 @@ _FAILURES: Final[Mapping[Failure, str]] = {
     _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED",
     _MEANWHILE: "42P07 42710 23505 1050 1061 1062",
     _LOCKED: "55P03 1205",
-    _LOST: "57P01 57P02 57P03 57P05 1053 1079 1152 1927 2002 2003 2006 2013 2014 2055 4031",
+    _LOST: "25P03 57P01 57P02 57P03 57P05 1053 1079 1152 1927 2002 2003 2006 2013 2014 2055 4031",
     _LOGIN: "28000 28P01 1044 1045 1130 1698 3118",
     _NO_DATABASE: "3D000 1049",
     _NO_TABLES: "42P01 3F000 1146",
@@ -138,6 +143,7 @@ _BY_WORDS: Final = {
     "connection was closed": _LOST,
     "connection is closed": _LOST,
     "Lost connection": _LOST,
+    "unexpected keyword argument": _OPTION,
 }
 
 

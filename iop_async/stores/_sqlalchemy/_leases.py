@@ -104,14 +104,21 @@ async def unclaim(db: AsyncConnection, say: Statements, claimed: Claimed) -> Non
 async def take(
     db: AsyncConnection, say: Statements, scope: str, seller: str, holder: str, seconds: float
 ) -> Record | None:
-    """Lease a record, lengthen one's own lease, or give it back (0 seconds)."""
+    """Lease a record, or lengthen one's own lease."""
     facts = {"a_key": _rows.seller_key(scope, seller), "a_holder": _rows.as_bytes(holder)}
-    if seconds:
-        await db.execute(say.lease, {**facts, "a_number": span(seconds)})
-        row = (await db.execute(say.leased, facts)).first()
-    else:
+    await db.execute(say.lease, {**facts, "a_number": span(seconds)})
+    row = (await db.execute(say.leased, facts)).first()
+    return None if row is None else _rows.record_of(scope, row)
+
+
+async def give_back(
+    db: AsyncConnection, say: Statements, scope: str, seller: str, holder: str, *, again: bool
+) -> Record | None:
+    """End one's own lease; but not ``again``, because the same holder may have a new one."""
+    facts = {"a_key": _rows.seller_key(scope, seller), "a_holder": _rows.as_bytes(holder)}
+    if not again:
         await db.execute(say.give_back, facts)
-        row = (await db.execute(say.not_anothers, facts)).first()
+    row = (await db.execute(say.not_anothers, facts)).first()
     return None if row is None else _rows.record_of(scope, row)
 
 

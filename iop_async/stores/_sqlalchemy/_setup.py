@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
@@ -32,12 +32,16 @@ async def create_tables(
     db: AsyncConnection, say: Statements, *, tables: Tables, where: str
 ) -> None:
     """Make the tables and indexes that are missing; who is late finds them made."""
-    name = tables.layout.name
-    if await db.run_sync(lambda connection: inspect(connection).has_table(name)):
+    if await db.run_sync(_has, tables.layout):
         await require_version(db, say, where)
     await db.run_sync(_make, tables)
     await db.commit()
     await require_version(db, say, where)
+
+
+def _has(connection: Connection, table: Table) -> bool:
+    schema = connection.schema_for_object(table)  # an engine may translate it
+    return inspect(connection).has_table(table.name, schema=schema)
 
 
 def _make(connection: Connection, tables: Tables) -> None:

@@ -22,7 +22,7 @@ from .._times import from_micros, to_micros
 from . import _leases, _reads, _tables, _writes
 from ._engines import open_engine
 from ._statements import Statements
-from ._transactions import Transactions
+from ._transactions import Transactions, Tries
 from ._types import SENT
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class SQLAlchemyStore(EnteredOnce):
     :class:`~iop_async.stores.SQLiteStore` is much faster there, and does more for the file.
 
     Deadlocks, broken connections and a database that starts again are borne a few times before
-    they are a ``StoreError``. Its message and those of its causes repeat no statement and no row.
+    they are a ``StoreError``, which repeats no statement and no row, and keeps no cause that does.
 
     Constructing does no I/O. It runs under asyncio only, as SQLAlchemy does, in one event loop at
     a time; an engine of its own follows it from one to the next, and into a forked process. Tasks
@@ -55,8 +55,14 @@ class SQLAlchemyStore(EnteredOnce):
             where it needs it; it is not disposed of. To log its statements without what is in
             them, make it with ``hide_parameters=True``.
         table_prefix: what the names of the tables begin with.
-        timeout: seconds for one transaction, before it is begun once more or ``StoreError``; a
-            connection that died silently is not waited for any longer.
+        timeout: seconds for one transaction, before it is begun once more or ``StoreError``, and
+            as many for connecting before it. An engine of yours bounds connecting by itself (with
+            asyncpg, ``connect_args={"timeout": 10}``); the store gives it 30 seconds more than
+            these, in which a connection of its pool may become free. Of its own engine, PostgreSQL
+            and MariaDB are told to end a transaction that stands still for a second longer: a host
+            that is gone without a word must not keep a seller locked. Tell yours the same
+            (``idle_in_transaction_session_timeout``, ``idle_transaction_timeout``); MySQL knows
+            only ``wait_timeout``.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class SQLAlchemyStore(EnteredOnce):
             raise ValueError(msg)
         self._tables: Final = _tables.make_tables(table_prefix, SENT)
         self._metadata: Final = _tables.make_tables(table_prefix).metadata
-        self._engine: Final = open_engine(engine)
+        self._engine: Final = open_engine(engine, timeout)
         self._tasks = Tasks(self._engine.where, "SQLAlchemy")
         self._transactions = Transactions(self._engine, self._tables, timeout=timeout)
 
@@ -109,25 +115,33 @@ class SQLAlchemyStore(EnteredOnce):
     async def _put(self, record: Record, release: str | None) -> Record:
         # repeated after a lost acknowledgement, the first finds nothing to do, and the second
         # that it was done
+        tries = Tries()
         replace = partial(_writes.replace, record=record, release=release)
-        if record.revision and await self._transactions.write(replace):
+        if record.revision and await self._transactions.write(replace, tries):
             return evolve(record, revision=record.revision + 1)
-        put = partial(_writes.put, record=record, release=release)
-        return await self._transactions.write(put)
+
+        async def put(db: AsyncConnection, say: Statements) -> Record:
+            return await _writes.put(db, say, record, release, again=tries.may_be_done)
+
+        return await self._transactions.write(put, tries)
 
     async def remove(self, scope: str, seller: str) -> bool:
         """Forget the record that ``seller`` finds; whether there was one."""
         return await self._tasks.run(partial(self._remove, scope, seller))
 
     async def _remove(self, scope: str, seller: str) -> bool:
-        was_there = False
+        tries = Tries()
+        found: dict[int, int] = {}
 
         async def remove(db: AsyncConnection, say: Statements) -> bool:
-            nonlocal was_there  # also where the acknowledgement of the first try was lost
-            was_there |= await _writes.remove(db, say, scope, seller)
-            return was_there
+            nonlocal found
+            if tries.may_be_done:
+                await _writes.remove(db, say, scope, seller, only=found)
+            else:
+                found = await _writes.remove(db, say, scope, seller)
+            return bool(found)
 
-        return await self._transactions.write(remove)
+        return await self._transactions.write(remove, tries)
 
     async def claim(
         self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
@@ -155,8 +169,15 @@ class SQLAlchemyStore(EnteredOnce):
     async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
         """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
         check_lease(seconds, may_be_zero=True)
-        take = partial(_leases.take, scope=scope, seller=seller, holder=holder, seconds=seconds)
-        return await self._tasks.run(partial(self._transactions.write, take))
+        tries = Tries()
+
+        async def take(db: AsyncConnection, say: Statements) -> Record | None:
+            if seconds:
+                return await _leases.take(db, say, scope, seller, holder, seconds)
+            again = tries.may_be_done
+            return await _leases.give_back(db, say, scope, seller, holder, again=again)
+
+        return await self._tasks.run(partial(self._transactions.write, take, tries))
 
     async def next_due(self, scope: str) -> datetime | None:
         """When :meth:`claim` will find something next, leases considered."""

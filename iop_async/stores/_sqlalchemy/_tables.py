@@ -119,7 +119,7 @@ def _records(name: str, metadata: MetaData, types: Types) -> Table:
         _number("revision"),
         Column("lease_holder", types.text),
         _number("lease_until"),
-        Column("body", types.text, nullable=False),
+        Column("body", types.text, nullable=False, quote=True),  # reserved in MariaDB's ORACLE mode
         Index(f"{name}_by_seller", "seller_key", unique=True),
         Index(f"{name}_of_scope", "scope_key", "id"),
         Index(f"{name}_by_due", "scope_key", "due_at", "lease_until", "dies_at", "id"),

@@ -6,6 +6,8 @@ halfway. All others change one row, and wait for nothing while they hold it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import evolve
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,8 +36,14 @@ async def replace(
     return done.rowcount > 0
 
 
-async def put(db: AsyncConnection, say: Statements, record: Record, release: str | None) -> Record:
-    """Write a record if the stored one still has its revision, and let its sellers find it."""
+async def put(
+    db: AsyncConnection, say: Statements, record: Record, release: str | None, *, again: bool
+) -> Record:
+    """Write a record if the stored one still has its revision, and let its sellers find it.
+
+    Args:
+        again: an earlier try may have done so, and ended the lease; the holder may have a new one.
+    """
     scope = await LockedScope.lock(db, say, record.scope)
     found = await scope.find(record.sellers)
     owners = await scope.owners(found.values())
@@ -43,6 +51,7 @@ async def put(db: AsyncConnection, say: Statements, record: Record, release: str
     stored = None if key is None else owners[key]
     if is_repetition(stored, record) and stored is not None and key is not None:
         written = stored
+        release = None if again else release
     else:
         for other, robbed in owners.items():
             if other != key:
@@ -61,12 +70,24 @@ async def put(db: AsyncConnection, say: Statements, record: Record, release: str
     return written
 
 
-async def remove(db: AsyncConnection, say: Statements, scope: str, seller: str) -> bool:
-    """Forget the record that ``seller`` finds; whether there was one."""
+async def remove(
+    db: AsyncConnection,
+    say: Statements,
+    scope: str,
+    seller: str,
+    only: Mapping[int, int] | None = None,
+) -> dict[int, int]:
+    """Forget the record that ``seller`` finds; its revision by its id, if there was one.
+
+    Args:
+        only: what an earlier try found; whatever came after it is left alone.
+    """
     locked = await LockedScope.lock(db, say, scope)
     found = await locked.find([seller])
-    for key, record in (await locked.owners(found.values())).items():
-        await locked.drop(key, record)
-        await locked.forget(record.sellers)
+    owners = await locked.owners(found.values())
+    for key, record in owners.items():
+        if only is None or only.get(key) == record.revision:
+            await locked.drop(key, record)
+            await locked.forget(record.sellers)
     await locked.raise_floor()
-    return bool(found)
+    return {key: record.revision for key, record in owners.items()}

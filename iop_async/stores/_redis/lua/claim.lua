@@ -27,9 +27,12 @@ end
 
 local found = {0, began, exact(ends)}
 local wanted = math.min(limit, batch)
-local first = call('ZRANGE', READY, 0, wanted - 1)
-for _, id in ipairs(first) do
-  local text = call('HGET', FACTS, id)
+local first, rows = call('ZRANGE', READY, 0, wanted - 1), {}
+for n, id in ipairs(first) do
+  rows[n] = {whole(id)}
+end
+for n, id in ipairs(first) do
+  local text, body = unpack(rows[n])
   local facts = cjson.decode(text)
   if tonumber(facts.due) > due_by then
     list(id, facts) -- somebody asked further ahead; that costs no more than it did to make it ready
@@ -38,7 +41,7 @@ for _, id in ipairs(first) do
     lend(id, facts, holder, ends)
     found[#found + 1] = id
     found[#found + 1] = text
-    found[#found + 1] = call('HGET', BODIES, id)
+    found[#found + 1] = body
   end
 end
 if limit > batch and #first == batch then

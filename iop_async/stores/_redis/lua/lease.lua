@@ -8,10 +8,10 @@ local owner, moment = call('HGET', HOLDERS, id), now()
 if owner and owner ~= holder and tonumber(call('ZSCORE', LEASED, id)) > moment then
   return false
 end
-local facts = call('HGET', FACTS, id)
+local facts, body = whole(id)
 if span > 0 then
   lend(id, cjson.decode(facts), holder, moment + span)
 elseif owner == holder then
   give_back(id)
 end
-return {facts, call('HGET', BODIES, id)}
+return {facts, body}

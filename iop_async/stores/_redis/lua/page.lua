@@ -1,6 +1,6 @@
--- ARGV: id to begin after, how many. Returns ids, facts and bodies.
-local ids = call('ZRANGEBYSCORE', IDS, '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])
-if #ids == 0 then
-  return {{}, {}, {}}
+-- ARGV: id to begin after, how many. Returns id, facts and body of each record.
+local found = {}
+for n, id in ipairs(call('ZRANGEBYSCORE', IDS, '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])) do
+  found[n] = {id, whole(id)}
 end
-return {ids, call('HMGET', FACTS, unpack(ids)), call('HMGET', BODIES, unpack(ids))}
+return found

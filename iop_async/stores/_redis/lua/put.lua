@@ -11,7 +11,7 @@ if expected ~= (stored and stored.revision or '0') then
   if not stored then
     return {'0'}
   end
-  return {'0', cjson.encode(stored), call('HGET', BODIES, id)}
+  return {'0', whole(id)}
 end
 
 local function names(sellers)

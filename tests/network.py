@@ -47,6 +47,10 @@ class Network:
         """Carry again, and listen again."""
         self._do(self._end())
 
+    def lead_to(self, port):
+        """Have new connections go to another server; those that there are stay where they are."""
+        self._behind = port
+
     async def _listen(self):
         # on the port that it had, since those who connect know no other
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port or 0)
