@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from .._refresh import RefreshPolicy
-from ._grants import Grant, authorize_by
+from ._grants import LAST_WARNING, Grant, authorize_by
 
 WARNINGS: Final = {
     "14 days": timedelta(days=14),
     "7 days": timedelta(days=7),
     "48 hours": timedelta(hours=48),
-    "now": timedelta(0),
+    LAST_WARNING: timedelta(0),
 }
 """How long before a grant ends its seller is to be told, each once."""
 
@@ -20,7 +20,7 @@ WARNINGS: Final = {
 def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
     """When to refresh, failures considered; ``None`` where nobody may."""
     token = grant.token
-    if grant.state != "live" or not token.refreshable:
+    if grant.state != "live" or not token.refreshable or LAST_WARNING in grant.warned:
         return None
     moment = grant.intent.at if grant.intent else policy.due_at(token)
     if grant.wanted_at is not None:

@@ -16,6 +16,9 @@ from .._models import Token
 
 State: TypeAlias = Literal["live", "ambiguous", "reauthorize"]
 
+LAST_WARNING: Final = "now"
+"""Of those in ``warned``: that only the seller can give another token."""
+
 
 @frozen
 class Intent:
@@ -205,8 +208,9 @@ def promoted(grant: Grant, now: datetime) -> Grant | None:
 
 def finished(grant: Grant, state: State, reason: str) -> Grant:
     """No refresh will be tried any more; the access token is good to its end."""
-    intent = grant.intent if state == "ambiguous" else None
-    return evolve(grant, state=state, reason=reason, intent=intent, retry_at=None)
+    if state == "reauthorize":
+        grant = evolve(grant, intent=None, warned=grant.warned | {LAST_WARNING})
+    return evolve(grant, state=state, reason=reason, retry_at=None)
 
 
 def postponed(grant: Grant, retry_at: datetime, reason: str) -> Grant:

@@ -186,8 +186,10 @@ class TokenManager(NotPickled, ClosesOnExit):
         """The token, or its successor; ``None`` where it is over and may not be refreshed now."""
         token, now = grant.token, self._clock.now()
         freshness = self._policy.plan(token, now).freshness
-        if freshness is Freshness.FRESH:
+        if freshness in {Freshness.FRESH, Freshness.CANNOT_REFRESH}:
             return token
+        if freshness is Freshness.DEAD:
+            return None
         moment = refresh_at(grant, self._policy)
         if moment is not None and moment <= now:
             flight = self._refresh(grant, only_due=True)

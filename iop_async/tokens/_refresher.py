@@ -28,6 +28,7 @@ from ._deadlines import refresh_at, warned, warning_due
 from ._events import Announcer, EventKind, TokenEvent
 from ._gate import Gate
 from ._grants import (
+    LAST_WARNING,
     Grant,
     Intent,
     authorize_by,
@@ -129,7 +130,7 @@ class Refresher:
         """Do what a claimed grant is due: warn, refresh, or only look again later."""
         now = self._clock.now()
         if (warning := warning_due(grant, now)) is not None:
-            kind: EventKind = "reauthorize" if warning == "now" else "authorize_by"
+            kind: EventKind = "reauthorize" if warning == LAST_WARNING else "authorize_by"
             self.announce(kind, grant, warning)
             grant = evolve(grant, warned=warned(grant, warning))
         if self._is_due(grant) and self.gate.is_open(now):

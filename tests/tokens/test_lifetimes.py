@@ -3,9 +3,10 @@
 import json
 from datetime import timedelta
 
+import anyio
 import pytest
 from attrs import evolve
-from tokens_hands import Between
+from tokens_hands import Between, WatchedStore
 from tokens_world import DAY, LEAD, MONTH, REFRESH, either_loop, kinds
 
 import iop_async as iop
@@ -197,6 +198,41 @@ async def test_a_dead_refresh_token_is_not_presented_while_the_access_token_is_s
             await tokens.refresh("1001")
         assert await kinds(events, 1) == ["reauthorize"]
     assert world.presented() == 0
+
+
+@either_loop
+async def test_a_dead_refresh_token_is_told_of_once_and_then_left_alone(world):
+    """Neither the keeper nor those who are served ask the store for what cannot be had."""
+    world.sandbox.grants.refresh_seconds = 10 * DAY
+    store = WatchedStore(world.store())
+    async with world.manager(store, keeper=True) as tokens:
+        events = tokens.events()
+        await tokens.authorize(world.code())
+        world.clock.advance(10 * DAY + 60)
+        assert await kinds(events, 1) == ["reauthorize"]
+        for _ in range(20):
+            await tokens.token("1001")
+            await anyio.sleep(0.01)
+        assert store.written == ["outcome"] * 2  # the approval, and that somebody was told
+    assert world.presented() == 0
+
+
+@either_loop
+async def test_a_refused_refresh_token_is_told_of_once(world):
+    """While the access token lives its end is announced; at that end nothing new is to be said."""
+    async with world.manager() as tokens:
+        events = tokens.events()
+        await tokens.authorize(world.code())
+        world.sandbox.fail("error", code="IllegalRefreshToken", api=REFRESH)
+        with pytest.raises(iop.AuthError):
+            await tokens.refresh("1001")
+        for _ in range(31):
+            await tokens.refresh_due()
+            world.clock.advance(DAY)
+        tokens._announcer.close()
+        told = [(event.kind, event.reason) async for event in events]
+    assert [kind for kind, _ in told] == ["reauthorize"] + ["authorize_by"] * 3
+    assert [reason for _, reason in told[1:]] == ["14 days", "7 days", "48 hours"]
 
 
 @either_loop
