@@ -134,10 +134,14 @@ async def test_killed_connections_lose_nothing(server):
     async with server.engine(pool_size=5) as engine:
         ids = connections_of(engine, server)
         store = server.store(engine)
-        workers = asyncio.gather(*(count_up(store, f"{n}", 30) for n in range(8)))
+        done = []
+        workers = asyncio.gather(*(count_up(store, f"{n}", 30, done.append) for n in range(8)))
         kills = 0
         while not workers.done():
             await asyncio.sleep(0.1)
+            if len(done) < 8:  # each must have a chance between two kills
+                continue
+            done.clear()
             victims, ids[:] = list(ids), []
             kills += len(victims)
             await kill(server, victims)
