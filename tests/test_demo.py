@@ -218,6 +218,8 @@ class TestPicture:
 def test_on_a_terminal_there_is_a_live_picture_and_ctrl_c_ends_it():
     """While the token manager is at work in a process of its own: no traceback."""
     ours, theirs = os.openpty()
+    # A shell that starts something in the background has it ignore Ctrl-C, and all below it.
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [*DEMO, "--sellers", "20"],
         stdin=theirs,
@@ -225,6 +227,7 @@ def test_on_a_terminal_there_is_a_live_picture_and_ctrl_c_ends_it():
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"},
     ) as process:
+        signal.signal(signal.SIGINT, ignored)
         os.close(theirs)
         text = ""
         for piece in read_terminal(ours):

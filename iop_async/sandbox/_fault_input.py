@@ -38,6 +38,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "app": _optional(str),
     "seller": _optional(str),
     "times": _times,
+    "times_each": _optional(int),
     "after": _flag,
     "seconds": float,
     "calls": int,

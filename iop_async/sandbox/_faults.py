@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import count
@@ -60,6 +61,7 @@ class Fault:
             says whose limit a ban is.
         times: how many calls it meets: one by default, ``None`` without end, which is the default
             of bans and limits.
+        times_each: how many of one seller at most; any number by default.
         after: whether the gateway does the work before it goes wrong; see :data:`KINDS`.
         status, retry_after: of a ``status``.
     """
@@ -69,6 +71,7 @@ class Fault:
     app: str | None = None
     seller: str | None = None
     times: int | None = field(default=Factory(_usual_times, takes_self=True))
+    times_each: int | None = None
     after: bool = field(default=Factory(_usual_after, takes_self=True))
     seconds: float = 1.0
     calls: int = 1
@@ -85,6 +88,7 @@ class Fault:
     hits: int = field(default=0, init=False)
     _until: datetime | None = field(default=None, init=False)
     _counted: int = field(default=0, init=False)
+    _met: Counter[str | None] = field(factory=Counter, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -116,18 +120,20 @@ class Fault:
         """Whether a call is one of those that the rule is about."""
         return (
             self.times != 0
+            and (self.times_each is None or self._met[subject.seller] < self.times_each)
             and self.api in (None, subject.api)
             and self.app in (None, subject.app)
             and self.seller in (None, subject.seller)
         )
 
-    def strike(self, now: datetime) -> bool:
+    def strike(self, subject: Subject, now: datetime) -> bool:
         """Whether a call that it meets goes wrong. Counts the call."""
         if self.kind == "ban" and self._until is not None and now >= self._until:
             return False
         if self.kind == "limit" and not self._exceeded(now):
             return False
         self.hits += 1
+        self._met[subject.seller] += 1
         if self.times is not None:
             self.times -= 1
         return True
@@ -193,7 +199,11 @@ class Faults:
         is_decided = False
         for fault in self.rules:
             is_latency = fault.kind == "latency"
-            if (is_latency or not is_decided) and fault.meets(subject) and fault.strike(now):
+            if (
+                (is_latency or not is_decided)
+                and fault.meets(subject)
+                and fault.strike(subject, now)
+            ):
                 struck.append(fault)
                 is_decided = is_decided or not is_latency
         return struck

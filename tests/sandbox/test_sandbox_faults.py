@@ -49,6 +49,16 @@ class TestWhom:
         assert (await hand.call(ECHO))["code"] == "0"
         assert (await hand.call("/seller/get"))["code"] == "1000"
 
+    async def test_it_strikes_each_seller_no_more_often_than_it_says(self, hand):
+        """However often it strikes in all."""
+        tokens = [hand.sandbox.grant(seller)["access_token"] for seller in ("1001", "1002", "1003")]
+        hand.sandbox.fail("error", code="1000", times=4, times_each=2)
+        codes = [
+            [(await hand.call(ECHO, access_token=token))["code"] for _ in range(3)]
+            for token in tokens
+        ]
+        assert codes == [["1000", "1000", "0"], ["1000", "1000", "0"], ["0", "0", "0"]]
+
     async def test_it_strikes_the_app_it_names(self, hand):
         hand.sandbox.add_app(SandboxApp("7", SECRET))
         hand.sandbox.fail("error", code="1000", app="7", times=None)

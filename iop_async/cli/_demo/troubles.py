@@ -26,7 +26,7 @@ async def be_down(stage: Stage) -> None:
     seconds = int(_OUTAGE.total_seconds())
     board.act(f"the gateway is down for {seconds // 60} minutes")
     # At first connections break before anything is done, which the app cannot know.
-    await stage.fail_refreshes("drop", after=False, times=3)
+    await stage.fail_refreshes("drop", after=False, times=3, times_each=1)
     await stage.gateway.fail("status", status=503, times=None)
     began = stage.clock.now()
     while (passed := (stage.clock.now() - began).total_seconds()) < seconds:
@@ -72,7 +72,7 @@ async def kill(stage: Stage, app: AppProcess) -> None:
     board = stage.board
     board.act("the app's process is killed with refreshes under way")
     await stage.catch_up()
-    await stage.fail_refreshes("drop", after=False, times=2)
+    await stage.fail_refreshes("drop", after=False, times=2, times_each=1)
     await stage.slow_down(_STUCK, refreshes=min(6, stage.all))
     await app.kill()
     board.states |= dict.fromkeys(board.states, "asleep")
