@@ -190,10 +190,12 @@ class TokenManager(NotPickled, ClosesOnExit):
             return token
         if freshness is Freshness.DEAD:
             return None
+        must_wait = freshness is Freshness.MUST_WAIT
         moment = refresh_at(grant, self._policy)
-        if moment is not None and moment <= now:
+        is_due = moment is not None and moment <= now
+        if is_due and (must_wait or self._here.refresher.gate.is_open(now)):
             flight = self._refresh(grant, only_due=True)
-            if freshness is Freshness.MUST_WAIT:
+            if must_wait:
                 try:
                     successor = await flight.outcome()
                     if seller not in successor.sellers:

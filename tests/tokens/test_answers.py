@@ -1,7 +1,9 @@
 """What the gateway may answer to a refresh, and what becomes of the grant."""
 
+import anyio
 import pytest
-from tokens_world import LEAD, MONTH, REFRESH, either_loop, kinds
+from tokens_hands import WatchedStore
+from tokens_world import LEAD, MONTH, REFRESH, either_loop, eventually, kinds
 
 import iop_async as iop
 
@@ -231,6 +233,28 @@ async def test_a_wrong_secret_marks_no_seller_and_is_not_tried_for_each(world):
         assert world.sandbox.ledger.calls[REFRESH, "IncompleteSignature"] <= 40
         states = {status.state async for status in tokens.statuses()}
         assert states == {"live"}
+
+
+@either_loop
+async def test_while_no_refresh_can_succeed_serving_costs_the_store_nothing(world):
+    """Access tokens that are good go out as they are, however many ask for one."""
+    store = WatchedStore(world.store())
+    async with world.manager(store) as tokens:
+        for seller in ("1001", "1002"):
+            await tokens.authorize(world.code(seller))
+        world.clock.advance(MONTH - LEAD + 60)
+        world.sandbox.fail("error", code="IncompleteSignature", api=REFRESH, times=None)
+        with pytest.raises(iop.SignatureError):
+            await tokens.refresh("1001")
+        store.written.clear()
+        for _ in range(20):
+            await tokens.token("1002")
+            await anyio.sleep(0.005)
+        assert store.written == []
+        world.sandbox.faults.rules.clear()
+        world.clock.advance(10)
+        await tokens.token("1002")
+        await eventually(lambda: world.presented() == 1)
 
 
 @either_loop
