@@ -26,7 +26,7 @@ class Cache:
     def put(self, grant: Grant) -> None:
         """Keep a grant, in the place of an older one; drop the one not used for longest."""
         known = self._by_name.get(grant.seller)
-        if known is not None and (known.age, known.revision) > (grant.age, grant.revision):
+        if known is not None and known.version > grant.version:
             return
         self._remove(grant.seller)
         for alias in grant.sellers:

@@ -88,6 +88,11 @@ class Grant:
         """What tells a newer pair of a seller from an older one: the higher is the newer."""
         return self.authorization, self.generation
 
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """What tells a later state of a grant from an earlier one: the higher is the later."""
+        return *self.age, self.revision
+
 
 def names_of(token: Token) -> tuple[str, ...]:
     """The seller ids that a token serves, or the next best name where it has none."""
@@ -187,6 +192,8 @@ def has_pair(grant: Grant, token: Token) -> bool:
 
 def with_candidate(grant: Grant, token: Token) -> Grant:
     """Keep a pair that came too late to be the newest, and try it where there is no better one."""
+    if has_pair(grant, token):
+        return grant
     grant = evolve(grant, candidates=(*grant.candidates, token))
     return grant if grant.state == "live" else promoted(grant, token.issued_at) or grant
 

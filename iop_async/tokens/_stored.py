@@ -74,7 +74,7 @@ class Stored:
             if not stored:
                 return None if grant.revision else await self.write(grant)
             return await self._succeed(stored, grant)
-        if (current.age, current.revision) == (grant.age, grant.revision):
+        if current.version == grant.version:
             return await self.write(grant)
         if current.age > grant.age or (current.age == grant.age and has_pair(current, grant.token)):
             return current
@@ -109,8 +109,7 @@ class Stored:
                 elif current.age == outcome.age and self._is_ours(current):
                     grant = evolve(outcome, revision=current.revision)
                     for candidate in current.candidates:
-                        if not has_pair(grant, candidate):
-                            grant = with_candidate(grant, candidate)
+                        grant = with_candidate(grant, candidate)
                 else:
                     return current
 

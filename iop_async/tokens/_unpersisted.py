@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 
 from attrs import evolve
@@ -44,6 +45,10 @@ class Unpersisted:
         """The newest that serves any of some sellers."""
         wanted = set(sellers)
         return newest(*(one for one in self if not wanted.isdisjoint(one.sellers)))
+
+    def before(self, stored: AsyncIterator[Grant]) -> AsyncIterator[Grant]:
+        """All of them, and then what the store has for others."""
+        return _Before(self, stored)
 
     def remember(self, grant: Grant) -> Grant:
         """Have a grant in memory alone, unless there is another; what there is."""
@@ -104,12 +109,25 @@ class Unpersisted:
         self._grants = found | self._grants
 
 
+class _Before(AsyncIterator[Grant]):
+    def __init__(self, unpersisted: Iterable[Grant], stored: AsyncIterator[Grant]) -> None:
+        self._first = deque(unpersisted)
+        self._given = {grant.seller for grant in self._first}
+        self._stored = stored
+
+    async def __anext__(self) -> Grant:
+        if self._first:
+            return self._first.popleft()
+        async for grant in self._stored:
+            if grant.seller not in self._given:
+                return grant
+        raise StopAsyncIteration
+
+
 def _joined(one: Grant, other: Grant) -> Grant:
     """The newer of two, the other where neither is; it keeps the pair of an equally new one."""
-    older, newer = sorted((one, other), key=_order)
-    if older.age < newer.age or has_pair(newer, older.token):
-        return newer
-    return with_candidate(newer, older.token)
+    older, newer = sorted((one, other), key=lambda grant: grant.version)
+    return newer if older.age < newer.age else with_candidate(newer, older.token)
 
 
 def _is_settled(record: Record, *, by: Grant) -> bool:
@@ -119,7 +137,3 @@ def _is_settled(record: Record, *, by: Grant) -> bool:
         return grant.age < by.age
     is_older = grant.revision < by.revision and has_pair(by, grant.token)
     return is_older or evolve(grant, candidates=()) == evolve(by, candidates=())
-
-
-def _order(grant: Grant) -> tuple[tuple[int, int], int]:
-    return grant.age, grant.revision

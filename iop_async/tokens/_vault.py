@@ -73,7 +73,7 @@ class Vault:
         try:
             stored = await self._stored.get(seller)
             if stored is not None and waiting is not None and stored.age >= waiting.age:
-                await self._flush(waiting)
+                await self._flush(waiting.seller)
                 stored, waiting = await self._stored.get(seller), None
         except StoreError:
             if waiting is None:
@@ -102,7 +102,7 @@ class Vault:
         waiting = self.unpersisted.get(grant.seller)
         if waiting is not None:
             try:
-                await self._flush(waiting)  # or others find it due, and no lease on it
+                await self._flush(waiting.seller)  # or others find it due, and no lease on it
             except StoreError:
                 if waiting.age > grant.age or self._alone:
                     return waiting
@@ -261,7 +261,7 @@ class Vault:
         written = []
         for grant in self.unpersisted:
             try:
-                settled = await self._flush(grant)
+                settled = await self._flush(grant.seller)
             except StoreError as error:
                 if error.retryable:
                     break  # the store fails
@@ -271,13 +271,13 @@ class Vault:
                 written += [] if settled is None else [settled]
         return written
 
-    async def _flush(self, grant: Grant) -> Grant | None:
+    async def _flush(self, seller: str) -> Grant | None:
         try:
             with anyio.fail_after(_LONG_PATIENCE):
                 async with self._turn:
-                    return await self._flush_alone(grant.seller)
+                    return await self._flush_alone(seller)
         except TimeoutError as error:
-            failure = StoreError(f"the store took no token of seller {grant.seller} in a minute")
+            failure = StoreError(f"the store took no token of seller {seller} in a minute")
             failure.retryable = True
             raise failure from error
 
@@ -302,8 +302,4 @@ class Vault:
 
     def all(self) -> AsyncIterator[Grant]:
         """Every grant of the scope."""
-
-        def grant(record: Record) -> Grant:
-            return self.unpersisted.get(record.seller) or from_record(record)
-
-        return Each(grant, self._store.records(self.scope))
+        return self.unpersisted.before(Each(from_record, self._store.records(self.scope)))

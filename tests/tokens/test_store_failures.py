@@ -65,6 +65,20 @@ async def test_a_pair_that_the_store_did_not_take_is_served_journalled_and_writt
 
 
 @either_loop
+async def test_what_only_the_journal_has_is_listed_too(world):
+    """Each seller once, with the newest that there is of it."""
+    store = Outage(world.store())
+    async with world.manager(store) as tokens:
+        for seller in ("1001", "1002"):
+            await tokens.authorize(world.code(seller))
+        store.fails = {"put"}
+        for seller in ("1002", "1003"):
+            await tokens.authorize(world.code(seller))
+        listed = [(s.seller, s.is_persisted) async for s in tokens.statuses()]
+        assert sorted(listed) == [("1001", True), ("1002", False), ("1003", False)]
+
+
+@either_loop
 async def test_a_pair_that_only_the_journal_has_is_found_by_the_next_process(world):
     """The store comes back after the restart."""
     store = WatchedStore(world.store())
