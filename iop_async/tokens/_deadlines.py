@@ -20,7 +20,7 @@ WARNINGS: Final = {
 def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
     """When to refresh, failures considered; ``None`` where nobody may."""
     token = grant.token
-    if grant.state != "live" or not token.refreshable or LAST_WARNING in grant.warned:
+    if grant.state != "live" or not token.refreshable:
         return None
     moment = grant.intent.at if grant.intent else policy.due_at(token)
     if grant.wanted_at is not None:
@@ -32,9 +32,26 @@ def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
     return moment
 
 
+def is_due(grant: Grant, policy: RefreshPolicy, now: datetime) -> bool:
+    """Whether to refresh it now."""
+    moment = refresh_at(grant, policy)
+    return moment is not None and moment <= now and not is_dead(grant, now)
+
+
+def is_dead(grant: Grant, now: datetime) -> bool:
+    """Whether the refresh token has expired."""
+    end = grant.token.refresh_expires_at
+    return end is not None and now >= end
+
+
 def due_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
-    """When to look at the grant next, be it to refresh it or to warn."""
-    moments = (refresh_at(grant, policy), *_warning_times(grant).values())
+    """When to look at the grant next, be it to refresh it or to warn.
+
+    Once its last warning was given nobody need look: that was when its refresh token had expired.
+    """
+    # By somebody's clock, which may be wrong: who needs the token decides by his own.
+    moment = None if LAST_WARNING in grant.warned else refresh_at(grant, policy)
+    moments = (moment, *_warning_times(grant).values())
     return min((moment for moment in moments if moment is not None), default=None)
 
 

@@ -10,7 +10,7 @@ from attrs import evolve
 from .._exceptions import ReauthorizationRequired, RefreshAmbiguous, TokenError
 from .._refresh import RefreshPolicy
 from ._clock import Clock
-from ._deadlines import refresh_at
+from ._deadlines import is_dead, refresh_at
 from ._grants import Grant
 from ._vault import Vault
 
@@ -52,7 +52,8 @@ class Follower:
                 if current.state == "ambiguous":
                     raise RefreshAmbiguous(grant.seller, current.reason)
                 wanted = current if only_due else self._wanted(current)
-                if refresh_at(wanted, self._policy) is None:
+                is_lost = is_dead(current, self._clock.now())
+                if is_lost or refresh_at(wanted, self._policy) is None:
                     reason = current.reason or "there is nothing to refresh it with"
                     raise ReauthorizationRequired(grant.seller, reason)
                 if wanted != current and current.intent is None:

@@ -16,6 +16,9 @@ from .._models import Token
 
 State: TypeAlias = Literal["live", "ambiguous", "reauthorize"]
 
+_JITTER: Final = timedelta(hours=1)
+"""Between two ends of a refresh token that are one, told in seconds from now each time."""
+
 LAST_WARNING: Final = "now"
 """Of those in ``warned``: that only the seller can give another token."""
 
@@ -169,10 +172,21 @@ def renewed(grant: Grant, token: Token) -> Grant:
         attempts=0,
         retry_at=None,
         wanted_at=None,
-        warned=frozenset(),
+        warned=still_warned(grant, token),
         candidates=_for_others(grant),
         unread=(),
     )
+
+
+def still_warned(grant: Grant, token: Token) -> frozenset[str]:
+    """The warnings that need not be given again with the next pair.
+
+    A refresh does not move the end of the refresh token.
+    """
+    before, after = grant.token.refresh_expires_at, token.refresh_expires_at
+    if grant.state != "live" or before is None or after is None or after - before > _JITTER:
+        return frozenset()
+    return grant.warned - {LAST_WARNING}
 
 
 def is_for_others(grant: Grant, token: Token) -> bool:

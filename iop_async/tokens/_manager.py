@@ -21,7 +21,7 @@ from ..protocols import Caller, TokenStore
 from ._cache import Cache
 from ._claims import Claims
 from ._clock import Clock, SystemClock
-from ._deadlines import refresh_at
+from ._deadlines import is_due
 from ._defaults import journal_beside, scope_of
 from ._events import Announcer, EventStream, TokenEvent
 from ._flights import Flight, Work
@@ -186,14 +186,12 @@ class TokenManager(NotPickled, ClosesOnExit):
         """The token, or its successor; ``None`` where it is over and may not be refreshed now."""
         token, now = grant.token, self._clock.now()
         freshness = self._policy.plan(token, now).freshness
-        if freshness in {Freshness.FRESH, Freshness.CANNOT_REFRESH}:
+        if freshness is Freshness.FRESH:
             return token
-        if freshness is Freshness.DEAD:
-            return None
         must_wait = freshness is Freshness.MUST_WAIT
-        moment = refresh_at(grant, self._policy)
-        is_due = moment is not None and moment <= now
-        if is_due and (must_wait or self._here.refresher.gate.is_open(now)):
+        if is_due(grant, self._policy, now) and (
+            must_wait or self._here.refresher.gate.is_open(now)
+        ):
             flight = self._refresh(grant, only_due=True)
             if must_wait:
                 try:

@@ -24,7 +24,7 @@ from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
 from ..protocols import Caller
 from ._clock import Clock
-from ._deadlines import refresh_at, warned, warning_due
+from ._deadlines import is_dead, is_due, warned, warning_due
 from ._events import Announcer, EventKind, TokenEvent
 from ._gate import Gate
 from ._grants import (
@@ -123,8 +123,7 @@ class Refresher:
                 read = leased.revision
 
     def _is_due(self, grant: Grant) -> bool:
-        moment = refresh_at(grant, self._policy)
-        return moment is not None and moment <= self._clock.now()
+        return is_due(grant, self._policy, self._clock.now())
 
     async def tend(self, grant: Grant) -> Grant:
         """Do what a claimed grant is due: warn, refresh, or only look again later."""
@@ -236,14 +235,13 @@ class Refresher:
     def _check(self, grant: Grant, now: datetime) -> None:
         self.gate.require_open(now)
         token = grant.token
-        horizon = token.refresh_expires_at
         if grant.state == "ambiguous":
             raise RefreshAmbiguous(grant.seller, grant.reason)
         if grant.state == "reauthorize":
             raise ReauthorizationRequired(grant.seller, grant.reason)
         if not token.refreshable:
             raise ReauthorizationRequired(grant.seller, "this authorization cannot be refreshed")
-        if horizon is not None and now >= horizon:
+        if is_dead(grant, now):
             raise ReauthorizationRequired(grant.seller, "the refresh token has expired")
 
     async def _settle_success(self, grant: Grant, token: Token) -> Grant:

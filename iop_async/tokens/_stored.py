@@ -13,7 +13,7 @@ from .._refresh import RefreshPolicy
 from ..protocols import TokenStore
 from ._bodies import from_record, to_record
 from ._deadlines import due_at
-from ._grants import Grant, apart, has_pair, left_by, newest, with_candidate
+from ._grants import Grant, apart, has_pair, left_by, newest, still_warned, with_candidate
 from ._leases import Leases
 
 
@@ -100,14 +100,15 @@ class Stored:
                     grant = evolve(
                         outcome,
                         revision=current.revision,
-                        warned=current.warned,
+                        warned=still_warned(current, outcome.token),
                         seller=current.seller,
                         sellers=current.sellers,
                     )
                 elif pair is not None and not has_pair(current, pair):
                     grant = with_candidate(current, pair)
                 elif current.age == outcome.age and self._is_ours(current):
-                    grant = evolve(outcome, revision=current.revision)
+                    told = outcome.warned | current.warned
+                    grant = evolve(outcome, revision=current.revision, warned=told)
                     for candidate in current.candidates:
                         grant = with_candidate(grant, candidate)
                 else:
