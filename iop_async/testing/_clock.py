@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import anyio
 
@@ -17,15 +17,14 @@ class MovableClock:
     """
 
     def __init__(self, start: datetime | None = None, *, speed: float = 1.0) -> None:
-        self._machine: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self._began = self._machine()
-        self._start = start or self._began
+        self._start = start or datetime.now(UTC)
+        self._began = monotonic()  # the machine's own time may be set meanwhile
         self._speed = speed
         self._moved = anyio.Event()
 
     def now(self) -> datetime:
         """The time, aware UTC."""
-        return self._start + (self._machine() - self._began) * self._speed
+        return self._start + timedelta(seconds=(monotonic() - self._began) * self._speed)
 
     def advance(self, seconds: float) -> None:
         """Let so much time pass at once; whoever sleeps until then wakes up."""
