@@ -13,7 +13,7 @@ from .._exceptions import StoreError
 from .._records import Record
 from ..stores import SpillJournal
 from ._bodies import from_record, to_record
-from ._grants import Grant, has_pair, newest, with_candidate
+from ._grants import Grant, has_pair, left_by, newest, with_candidate
 
 _log = logging.getLogger("iop_async.tokens")
 
@@ -111,17 +111,22 @@ class Unpersisted:
 
 class _Before(AsyncIterator[Grant]):
     def __init__(self, unpersisted: Iterable[Grant], stored: AsyncIterator[Grant]) -> None:
-        self._first = deque(unpersisted)
-        self._given = {grant.seller for grant in self._first}
+        self._waiting = deque(unpersisted)
+        self._given = {seller: grant for grant in self._waiting for seller in grant.sellers}
         self._stored = stored
 
     async def __anext__(self) -> Grant:
-        if self._first:
-            return self._first.popleft()
+        if self._waiting:
+            return self._waiting.popleft()
         async for grant in self._stored:
-            if grant.seller not in self._given:
-                return grant
+            if (left := self._left(grant)) is not None:
+                return left
         raise StopAsyncIteration
+
+    def _left(self, grant: Grant) -> Grant | None:
+        others = [self._given[seller] for seller in grant.sellers if seller in self._given]
+        is_given = any(other.authorization == grant.authorization for other in others)
+        return None if is_given else left_by(others, grant)
 
 
 def _joined(one: Grant, other: Grant) -> Grant:

@@ -76,6 +76,10 @@ async def test_who_approves_alone_while_the_store_fails_does_so_too(world, alone
         store.fails = {"put"} if fails == "put" else Outage.EVERYTHING
         await tokens.import_token(pair(world, "alone", *(SELLERS[each] for each in alone)))
         assert (await tokens.token(SELLERS[alone[0]].seller_id)).access_token == "a-alone"
+        assert [sorted(status.sellers) async for status in tokens.statuses()] == [
+            sorted(SELLERS[each].seller_id for each in alone),
+            sorted(seller.seller_id for n, seller in enumerate(SELLERS) if n not in alone),
+        ]
         if not restarted:
             store.fails = frozenset()
             await tokens.refresh_due()
