@@ -147,8 +147,10 @@ async def test_a_lease_that_another_host_had_meanwhile_is_not_lengthened(shared)
             store._store.fails = {"lease"}
             new = await quick.refresh("1001")
             store._store.fails = frozenset()
-            await anyio.sleep(SHORT)
-            assert await quick._vault.leases.take("1001") is None
+            with anyio.fail_after(60):  # until who stood still has it again
+                while await quick._vault.leases.take("1001") is not None:
+                    await quick._vault.leases.give_back("1001")
+                    await anyio.sleep(SHORT / 3)
             go.set()
         assert [token.refresh_token for token in served] == [new.refresh_token]
         assert new.refresh_token == shared.live().refresh_token
