@@ -8,7 +8,7 @@ from statistics import median
 from typing import TypeAlias
 
 Line: TypeAlias = Mapping[int, Sequence[float]]
-"""What was measured at each place of the horizontal axis."""
+"""The measurements at each position of the horizontal axis."""
 
 COLOURS = ("#2f81f7", "#2da44e", "#d4762c", "#c4559b")
 """Of a middle brightness, to be seen on white and on black."""
@@ -36,9 +36,9 @@ def _panel(title: str, lines: Mapping[str, Line], axis: str) -> Iterator[str]:
     most = max(value for line in lines.values() for values in line.values() for value in values)
     step = _step(most)
     top = step * math.ceil(most / step)
-    places = list(next(iter(lines.values())))
-    apart = (WIDTH - 2 * INSET) // (len(places) - 1)
-    across = {place: INSET + apart * n for n, place in enumerate(places)}
+    positions = list(next(iter(lines.values())))
+    apart = (WIDTH - 2 * INSET) // (len(positions) - 1)
+    across = {position: INSET + apart * n for n, position in enumerate(positions)}
 
     def up(value: float) -> float:
         return round(HEIGHT * (1 - value / top), 1)
@@ -47,16 +47,16 @@ def _panel(title: str, lines: Mapping[str, Line], axis: str) -> Iterator[str]:
     for value in range(0, top + 1, step):
         yield f'<path d="M0 {up(value)}h{WIDTH}" stroke="#808890" stroke-opacity=".3"/>'
         yield f'<text x="-10" y="{up(value) + 4.5}" text-anchor="end">{value:,}</text>'
-    for place, x in across.items():
-        yield f'<text x="{x}" y="{HEIGHT + 21}" text-anchor="middle">{place}</text>'
+    for position, x in across.items():
+        yield f'<text x="{x}" y="{HEIGHT + 21}" text-anchor="middle">{position}</text>'
     yield f'<text x="{WIDTH / 2}" y="{HEIGHT + 42}" text-anchor="middle">{axis}</text>'
     for number, line in enumerate(lines.values()):
         aside = 5 * number - 5 * (len(lines) - 1) / 2  # or one would hide the spread of another
-        points = " ".join(f"{x},{up(median(line[place]))}" for place, x in across.items())
+        points = " ".join(f"{x},{up(median(line[position]))}" for position, x in across.items())
         yield f'<g transform="translate({aside})" stroke="{COLOURS[number]}">'
         yield f'<polyline points="{points}" stroke-width="2.5"/>'
-        for place, values in line.items():
-            x, y = across[place], up(median(values))
+        for position, values in line.items():
+            x, y = across[position], up(median(values))
             yield f'<path d="M{x} {up(min(values))}V{up(max(values))}" stroke-opacity=".7"/>'
             yield f'<circle cx="{x}" cy="{y}" r="3" fill="{COLOURS[number]}"/>'
         yield "</g>"

@@ -1,4 +1,4 @@
-"""What more processes bring: claims and refreshes a second from one store, by how many share it.
+"""The throughput of more processes: claims and refreshes a second, by how many share a store.
 
     python benchmarks/hosts.py [--picture PATH]
 
@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -41,7 +43,7 @@ import charts
 import stores
 import tokens
 from attrs import asdict, evolve, frozen
-from places import PORTS, Place
+from shared_stores import SHARED, STORES, StoreLocation
 
 import iop_async as iop
 from iop_async._records import Record
@@ -60,10 +62,10 @@ Results = dict[tuple[str, str, int], list[float]]
 
 @frozen
 class Job:
-    """What a process is to do. Each measurement is at a later moment, when all is due anew."""
+    """The task of a process. Each measurement is at a later moment, when all is due anew."""
 
     work: str
-    place: Place
+    shared: StoreLocation
     gateway: str
     begin: float
     number: int
@@ -100,10 +102,12 @@ class Clock(iop.tokens.SystemClock):
         self._since = time.monotonic()
         self._going.set()
 
-    async def sleep_until(self, moment: datetime) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.awaited.set()
-        await self._going.wait()
-        await super().sleep_until(moment)
+        if self._since is None:
+            await self._going.wait()  # the moment that was waited for is over then
+        else:
+            await super().sleep(seconds)
 
 
 def say(lines: Iterable[str]) -> None:
@@ -127,7 +131,7 @@ async def claim(store: TokenStore, job: Job) -> None:
             for record in claimed:
                 later = evolve(record, due_at=job.later)
                 tasks.start_soon(partial(store.put, later, release=holder))
-        say(record.seller for record in claimed)
+        say(record.seller_id for record in claimed)
 
 
 async def refresh(store: TokenStore, job: Job) -> None:
@@ -141,7 +145,7 @@ async def refresh(store: TokenStore, job: Job) -> None:
     async def listen(events: iop.tokens.EventStream) -> None:
         async for event in events:
             assert event.kind == "refreshed", event
-            say([str(event.seller)])
+            say([str(event.seller_id)])
 
     async with transport, anyio.create_task_group() as tasks, manager:
         tasks.start_soon(listen, manager.events())
@@ -155,9 +159,9 @@ async def refresh(store: TokenStore, job: Job) -> None:
 async def child() -> None:
     logging.getLogger("iop_async.stores").setLevel(logging.ERROR)  # the parent has heard it
     given = json.loads(sys.stdin.readline())
-    job = Job(**given | {"place": Place(**given["place"])})
+    job = Job(**given | {"shared": StoreLocation(**given["shared"])})
     try:
-        async with job.place.store() as store:
+        async with job.shared.store() as store:
             await {"claims": claim, "refreshes": refresh}[job.work](store, job)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the parent must hear of it
         say(["failed"])  # or the parent would wait
@@ -168,7 +172,7 @@ async def child() -> None:
 
 
 def measure(job: Job, processes: int, count: int) -> float:
-    """So many a second, by so many processes, until ``count`` are done."""
+    """The rate of so many processes until ``count`` are done."""
     reading, writing = os.pipe()
     children = [
         subprocess.Popen(
@@ -193,8 +197,8 @@ def measure(job: Job, processes: int, count: int) -> float:
             child.kill()
             child.wait()
     again = {line.strip(): times for line, times in Counter(done).items() if times > 1}
-    assert not again, f"{job.work} in {job.place.name}: done more than once: {again}"
-    assert len(done) == count, f"{job.work} in {job.place.name}: {len(done)} of {count} done"
+    assert not again, f"{job.work} in {job.shared.kind}: done more than once: {again}"
+    assert len(done) == count, f"{job.work} in {job.shared.kind}: {len(done)} of {count} done"
     return count / taken
 
 
@@ -218,12 +222,12 @@ def gateway() -> Iterator[str]:
 
 
 def answers(url: str) -> int:
-    """How many answers the gateway gave before this one: it numbers them."""
+    """The number of answers that the gateway gave before this one."""
     with urlopen(url, data=b"{}") as answer:
         return int(json.load(answer)["access_token"][8:])
 
 
-async def fill(place: Place, begin: datetime, options: argparse.Namespace) -> None:
+async def fill(shared: StoreLocation, begin: datetime, options: argparse.Namespace) -> None:
     far = begin + timedelta(days=36_500)
     records = [tokens.record(number, due=True) for number in range(options.refreshes)]
     for number in range(options.records):
@@ -235,29 +239,27 @@ async def fill(place: Place, begin: datetime, options: argparse.Namespace) -> No
         for record in some:
             await store.put(record)
 
-    async with place.store() as store, anyio.create_task_group() as tasks:
+    async with shared.store() as store, anyio.create_task_group() as tasks:
         for _ in range(AT_ONCE):
             tasks.start_soon(write, store, waiting)
 
 
-def measure_all(places: list[Place], job: Job, options: argparse.Namespace) -> Results:
-    """All measurements, in turn: a machine has its moods."""
+def measure_all(all_shared: list[StoreLocation], job: Job, options: argparse.Namespace) -> Results:
+    """All measurements, interleaved: a machine is not equally busy all the time."""
     results: Results = {}
     for turn in range(options.rounds):
-        for place in places:
+        for shared in all_shared:
             for step, processes in enumerate(COUNTS):
                 for work in WORKS:
-                    now = evolve(job, place=place, work=work, number=turn * len(COUNTS) + step)
+                    now = evolve(job, shared=shared, work=work, number=turn * len(COUNTS) + step)
                     count = getattr(options, work)
                     before = answers(job.gateway)
                     rate = measure(now, processes, count)
                     presented = answers(job.gateway) - before - 1
                     assert presented == (count if work == "refreshes" else 0), presented
-                    results.setdefault((work, place.name, processes), []).append(rate)
-                    print(
-                        f"{place.name}, {plural(processes)}: {rate:,.0f} {work} a second",
-                        file=sys.stderr,
-                    )
+                    results.setdefault((work, shared.kind, processes), []).append(rate)
+                    done = f"{plural(processes)}: {rate:,.0f} {work} a second"
+                    print(f"{STORES[shared.kind].title}, {done}", file=sys.stderr)
         print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
     return results
 
@@ -273,7 +275,7 @@ def show(results: Results) -> None:
                 ratio = median(values) / median(results[work, name, 1])
                 spread = f"({min(values):,.0f}-{max(values):,.0f})"
                 cells.append(f"{f'{median(values):,.0f} {spread}  x{ratio:.1f}':>30}")
-            print(f"{name:<12}" + "".join(cells))
+            print(f"{STORES[name].title:<12}" + "".join(cells))
         print(flush=True)
 
 
@@ -288,37 +290,43 @@ def names(results: Results) -> list[str]:
 def panels(results: Results) -> dict[str, dict[str, charts.Line]]:
     return {
         f"{work} a second": {
-            name: {count: results[work, name, count] for count in COUNTS} for name in names(results)
+            STORES[name].title: {count: results[work, name, count] for count in COUNTS}
+            for name in names(results)
         }
         for work in WORKS
     }
 
 
-def places_of(options: argparse.Namespace, folder: str) -> Iterator[Place]:
-    urls = {
-        "SQLite": f"sqlite:///{folder}/hosts.db",
-        "PostgreSQL": options.postgresql,
-        "MariaDB": options.mariadb,
-        "Redis": options.redis,
-    }
-    for name in options.stores or urls:
-        place = Place(name, urls[name], f"hosts_{uuid4().hex[:8]}_")
-        if place.listens:
-            yield place
+def find_shared(options: argparse.Namespace, folder: str) -> Iterator[StoreLocation]:
+    for name in options.stores or SHARED:
+        kind = STORES[name]
+        url = getattr(options, name, kind.url).format(directory=folder)
+        if kind.own_server is None or listens(url):
+            yield StoreLocation(name, url)
         else:
-            print(f"{name} is left out: no server listens there")
+            print(f"{kind.title} is left out: no server listens there")
+
+
+def listens(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port), 2).close()
+    except OSError:
+        return False
+    return True
 
 
 async def run(options: argparse.Namespace, url: str, folder: str) -> Results:
     begin = datetime.now(UTC) + timedelta(days=1)
     async with AsyncExitStack() as stack:
-        places = list(places_of(options, folder))
-        for place in places:
-            print(f"{place.name} {await stack.enter_async_context(place.kept())}", flush=True)
-            await fill(place, begin, options)
+        all_shared = list(find_shared(options, folder))
+        for shared in all_shared:
+            server = await stack.enter_async_context(shared.provisioned())
+            print(f"{STORES[shared.kind].title} {server}", flush=True)
+            await fill(shared, begin, options)
         print()
-        job = Job("", places[0], url, begin.timestamp(), 0)
-        return await asyncio.to_thread(measure_all, places, job, options)
+        job = Job("", all_shared[0], url, begin.timestamp(), 0)
+        return await asyncio.to_thread(measure_all, all_shared, job, options)
 
 
 def main() -> None:
@@ -327,11 +335,11 @@ def main() -> None:
     parser.add_argument("--claims", type=int, default=4_000)
     parser.add_argument("--refreshes", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--stores", nargs="*", metavar="STORE", help=f"of {', '.join(PORTS)}")
+    parser.add_argument("--stores", nargs="*", choices=SHARED, metavar="STORE")
     parser.add_argument("--directory", type=Path, help="where SQLite's file lies for the while")
-    parser.add_argument("--postgresql", default="postgresql+asyncpg://postgres@127.0.0.1:5432/test")
-    parser.add_argument("--mariadb", default="mysql+aiomysql://root@127.0.0.1:3306/test")
-    parser.add_argument("--redis", default="redis://127.0.0.1:6379/9")
+    for name in SHARED:
+        if STORES[name].own_server is not None:
+            parser.add_argument(f"--{name}", default=STORES[name].url, metavar="URL")
     parser.add_argument("--picture", type=Path, help="draw an SVG")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

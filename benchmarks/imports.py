@@ -1,4 +1,4 @@
-"""What ``import iop_async`` costs, as a multiple of ``import httpx``.
+"""The cost of ``import iop_async``, as a multiple of ``import httpx``.
 
 Each import runs in a fresh interpreter, in turn, in an environment with nothing but this library
 and what it depends on: libraries that happen to be installed change what others import.

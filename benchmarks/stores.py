@@ -1,4 +1,4 @@
-"""What a store costs: grants a second, and what it matters how many there are.
+"""The cost of a store: grants a second, and how it depends on the number of records.
 
     python benchmarks/stores.py [--large 1000000] [--directory DIRECTORY]
 
@@ -38,8 +38,8 @@ def grant(n: int) -> Record:
     """One of many, not due for long."""
     return Record(
         scope=SCOPE,
-        seller=f"seller-{n}",
-        sellers=(f"seller-{n}",),
+        seller_id=f"seller-{n}",
+        seller_ids=(f"seller-{n}",),
         due_at=START + timedelta(days=30, seconds=n),
         dies_at=START + timedelta(days=180, seconds=n * 7_919 % 999_983),
         body=BODY,
@@ -47,7 +47,7 @@ def grant(n: int) -> Record:
 
 
 async def grants_a_second(directory: Path, writers: int, grants: int) -> float:
-    """How many grants a number of writers put in a second."""
+    """The grants a second that a number of writers put."""
     path = directory / f"{writers}-{perf_counter()}.db"
     async with SQLiteStore(path) as store:
         records = [await store.put(grant(n)) for n in range(writers)]
@@ -95,7 +95,7 @@ async def open_and_look(path: Path) -> dict[str, float]:
         claimed = perf_counter()
         assert not await store.claim(SCOPE, due_by=START, limit=50, holder="a", seconds=60)
         nothing = perf_counter()
-        await store.lease(SCOPE, due.seller, holder="a", seconds=0)
+        await store.lease(SCOPE, due.seller_id, holder="a", seconds=0)
     return {
         "open, next_due": opened - begun,
         "claim the one due": claimed - opened,
@@ -104,14 +104,14 @@ async def open_and_look(path: Path) -> dict[str, float]:
 
 
 async def claim_of_many(path: Path, due_by: datetime) -> float:
-    """Seconds to claim the fifty of many due records that die first."""
+    """Seconds to claim fifty of many due records, earliest expiry first."""
     async with SQLiteStore(path) as store:
         begun = perf_counter()
         claimed = await store.claim(SCOPE, due_by=due_by, limit=50, holder="a", seconds=60)
         taken = perf_counter() - begun
         assert len(claimed) == 50
         for record in claimed:
-            await store.lease(SCOPE, record.seller, holder="a", seconds=0)
+            await store.lease(SCOPE, record.seller_id, holder="a", seconds=0)
     return taken
 
 
@@ -147,7 +147,7 @@ def compare_writers(directory: Path) -> list[Verdict]:
 
 
 def compare_sizes(directory: Path, small: int, large: int) -> list[Verdict]:
-    """What opening and finding what is due costs, among few records and among many."""
+    """The cost of opening and of finding due records, among few and among many."""
     paths = {size: directory / f"{size}.db" for size in (small, large)}
     for size, path in paths.items():
         anyio.run(fill, path, size)

@@ -27,8 +27,8 @@ from attrs import evolve
 import iop_async as iop
 from iop_async._records import Record
 from iop_async.stores import SQLiteStore
-from iop_async.tokens._bodies import to_record
-from iop_async.tokens._grants import Grant
+from iop_async.tokens._grant import Grant
+from iop_async.tokens._grant_json import to_record
 
 APP = iop.App("12345678", "helloworld")
 SCOPE = "benchmark"
@@ -97,7 +97,7 @@ def record(number: int, *, due: bool) -> Record:
         refresh_expires_at=now + timedelta(days=150),
         sellers=(iop.Seller("sg", str(number), str(number), f"SG{number}"),),
     )
-    grant = Grant(scope=SCOPE, seller=str(number), sellers=(str(number),), token=token)
+    grant = Grant(scope=SCOPE, seller_id=str(number), seller_ids=(str(number),), token=token)
     return to_record(grant, due_at=now if due else now + timedelta(days=28))
 
 
@@ -143,7 +143,7 @@ class Timed:
 
 
 async def refresh(path: Path, url: str, in_flight: int) -> tuple[int, float, float, list[float]]:
-    """How many were refreshed, in how many seconds, with how much CPU; and the windows."""
+    """Refreshes, seconds, CPU, and the windows of loss."""
     store = SQLiteStore(path)
     timed: Any = Timed(store, iop.HttpxTransport(max_connections=in_flight))
     client = iop.Client(APP, iop.gateways.Iop(url), transport=timed)

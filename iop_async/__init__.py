@@ -8,40 +8,39 @@ A :class:`Client` calls a gateway (:mod:`~iop_async.gateways`) for an :class:`Ap
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import gateways, oauth, protocols, signers
+from . import dates, gateways, hooks, oauth, paging, protocols, signers
 from ._client import Client
+from ._endpoint import Endpoint
 from ._exceptions import (
     ApiError,
     AuthError,
+    BusinessFailure,
     ClockError,
+    InvalidAnswer,
     IopError,
+    NotPersisted,
     PermissionDenied,
     ProtocolError,
     ReauthorizationRequired,
     RefreshAmbiguous,
     ServiceError,
     SignatureError,
+    SigningFailed,
     StaleRecord,
     StoreError,
     Throttled,
     TokenError,
     TransportError,
     TransportTimeout,
+    UnknownSeller,
 )
-from ._models import (
-    App,
-    Call,
-    Failure,
-    File,
-    HttpRequest,
-    HttpResponse,
-    Reply,
-    Seller,
-    Token,
-)
+from ._models import App, Call, Failure, Reply, Seller, Token
 from ._refresh import Freshness, RefreshPolicy
 from ._transport import HttpxTransport, Timeouts
+from ._wire import File, HttpRequest, HttpResponse
+from .calling import Limits, Retry
 from .endpoints import auth, top
+from .paging import pages
 from .protocols import BatchGateway, Caller, Gateway, Signer, TokenStore, Transport
 
 if TYPE_CHECKING:
@@ -55,10 +54,12 @@ __all__ = [
     "App",
     "AuthError",
     "BatchGateway",
+    "BusinessFailure",
     "Call",
     "Caller",
     "Client",
     "ClockError",
+    "Endpoint",
     "Failure",
     "File",
     "Freshness",
@@ -66,17 +67,22 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "HttpxTransport",
+    "InvalidAnswer",
     "IopError",
+    "Limits",
+    "NotPersisted",
     "PermissionDenied",
     "ProtocolError",
     "ReauthorizationRequired",
     "RefreshAmbiguous",
     "RefreshPolicy",
     "Reply",
+    "Retry",
     "Seller",
     "ServiceError",
     "SignatureError",
     "Signer",
+    "SigningFailed",
     "StaleRecord",
     "StoreError",
     "Throttled",
@@ -88,10 +94,15 @@ __all__ = [
     "Transport",
     "TransportError",
     "TransportTimeout",
+    "UnknownSeller",
     "__version__",
     "auth",
+    "dates",
     "gateways",
+    "hooks",
     "oauth",
+    "pages",
+    "paging",
     "protocols",
     "signers",
     "stores",

@@ -2,199 +2,193 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn, SupportsIndex, TypeAlias
+from functools import partial
+from typing import Any, Final, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from ._redact import Secret
+from ._exceptions import BusinessFailure
+from ._inputs import (
+    api_name,
+    http_headers,
+    mapping,
+    require_access_token,
+    require_aware,
+    require_credential,
+    require_seconds,
+)
+from ._redact import NotPickled, Secret, is_secret, redact_tree, secrets_in
+from ._scrub import scrubs_construction
+from ._wire import File, FileContent, HttpMethod, HttpResponse, Lane
 
-HttpMethod: TypeAlias = Literal["GET", "POST"]
-FileContent: TypeAlias = "bytes | os.PathLike[str] | BinaryIO"
-Body: TypeAlias = "bytes | tuple[FileContent, ...]"
-
-
-_API = re.compile(r"(?:/\w[\w.~-]*)+/?|\w+(?:\.\w+)+", re.ASCII)
+# 108260: /auth/token/create and its kin; 101617: taobao.top.auth.token.create
+_TOKEN_API = re.compile(r"[./]auth[./]token[./]")
 
 
 def _secret(value: str | None) -> str | None:
-    return Secret(value) if isinstance(value, str) else value
+    return Secret(value) if isinstance(value, str) and value is not NO_SECRET else value
 
 
-def _in_utc(value: datetime | None) -> datetime | None:
-    """The same moment in UTC: arithmetic within a zone of summer time gains or loses an hour."""
-    is_aware = isinstance(value, datetime) and value.utcoffset() is not None
-    return value.astimezone(UTC) if value is not None and is_aware else value
+def _app_key(value: str | int) -> str:
+    # Keys are digits, and arrive as numbers from YAML, JSON and databases.
+    return str(value) if type(value) is int else value  # type: ignore[return-value] # checked below
 
 
-def require_aware(name: str, value: datetime | None) -> None:
-    """Raises ``ValueError`` for a naive datetime: every time in this library is aware."""
-    if value is not None and value.utcoffset() is None:
-        msg = f"{name} is a naive datetime; give it a time zone, such as datetime.now(UTC)"
-        raise ValueError(msg)
+NO_SECRET: Final = Secret("")
 
 
-class NotPickled:
-    """Refuses to be pickled or copied: a pickle is clear text."""
-
-    __slots__ = ()
-
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        msg = f"{type(self).__name__} holds secrets and is not pickled or copied"
-        raise TypeError(msg)
-
-
+@scrubs_construction
 @frozen
 class App(NotPickled):
     """An application registered on an open platform.
 
     Args:
-        key: the app key, public.
-        secret: the app secret that signs every call; in no ``repr`` and in no pickle.
+        key: the app key, public; an ``int`` is taken for its digits.
+        secret: the app secret that signs every call; in no ``repr`` and in no pickle. Left out
+            where a signer of the gateway has it elsewhere.
     """
 
-    key: str = field()
-    secret: str = field(converter=_secret, repr=False)
+    key: str = field(converter=_app_key)
+    secret: str = field(default=NO_SECRET, converter=_secret, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        for name, value in (("key", self.key), ("secret", self.secret)):
-            if not isinstance(value, str) or not value.strip():
-                msg = f"App {name} is empty; copy it from the app's page in the platform's console"
-                raise ValueError(msg)
-
-
-@frozen
-class File:
-    """A file of an upload: streamed from where it is, and not signed.
-
-    Args:
-        content: ``bytes``, a path, or a file opened in binary mode (sent from where it stands).
-        filename: the name the gateway sees; that of the path or file by default.
-        content_type: a MIME type, ``application/octet-stream`` by default.
-    """
-
-    content: FileContent = field(repr=False)
-    filename: str = ""
-    content_type: str = "application/octet-stream"
-
-    def __attrs_post_init__(self) -> None:
-        if isinstance(self.content, str):
-            msg = "a file is bytes, a pathlib.Path or an open binary file; wrap a path in Path(...)"
-            raise TypeError(msg)
-        if isinstance(self.content, io.TextIOBase):
-            msg = "the file is open in text mode; open it with mode 'rb'"
-            raise TypeError(msg)
-        if not isinstance(self.content, (bytes, os.PathLike)) and not hasattr(self.content, "read"):
-            msg = (
-                f"a file is bytes, a path or an open binary file, not {type(self.content).__name__}"
-            )
-            raise TypeError(msg)
-        if not self.filename:
-            is_path = isinstance(self.content, os.PathLike)
-            source = self.content if is_path else getattr(self.content, "name", None)
-            name = Path(source).name if isinstance(source, (str, os.PathLike)) else ""
-            object.__setattr__(self, "filename", name or "file")
+        hint = "copy it from the app's page in the platform's console"
+        require_credential("App key", self.key, hint)
+        if self.secret is not NO_SECRET:
+            require_credential("App secret", self.secret, hint)
 
 
 def _files(files: Mapping[str, File | FileContent] | None) -> dict[str, File]:
+    if files is None:
+        return {}
     return {
         name: content if isinstance(content, File) else File(content)
-        for name, content in (files or {}).items()
+        for name, content in mapping("files", files).items()
     }
 
 
 def _params(params: Mapping[str, object] | None) -> Mapping[str, object]:
-    return {} if params is None else params
+    return mapping("params", params)
 
 
+@scrubs_construction
 @frozen
 class Call:
     """One call of one API, before any dialect has put it into a request.
 
+    A pickle is clear text, so it leaves out the access token, the headers and every parameter that
+    is a secret by its name.
+
     Args:
-        api: a path (``/order/get``) or a dotted name (``aliexpress.solution.order.get``).
+        api: a path (``/order/get``; a ``/rest`` before it belongs to the address and is dropped) or
+            a dotted name (``aliexpress.solution.order.get``).
         params: business parameters; see the gateways for how values become text.
         http_method: ``GET`` becomes ``POST`` where there are files or the URL would grow long.
         files: name to :class:`File`, ``bytes``, path or open binary file.
         access_token: the seller's token, for calls that need one.
         idempotent: whether repeating the call is harmless; ``None`` where nobody said.
         simplify: ask for the answer without its wrapper; ``None`` leaves it to the gateway.
+        timeout: seconds for all of it; the transport's own limits hold as well.
+        headers: sent besides what HTTP needs, and not signed.
     """
 
-    api: str
+    api: str = field(converter=api_name)
     params: Mapping[str, object] = field(
-        default=None, converter=_params, repr=lambda params: repr(sorted(params))
+        default=None,
+        converter=_params,
+        repr=lambda params: repr(sorted(params)),
     )
     http_method: HttpMethod = field(default="POST", kw_only=True)
     files: Mapping[str, File] = field(default=None, converter=_files, kw_only=True)
     access_token: str | None = field(default=None, converter=_secret, kw_only=True, repr=False)
     idempotent: bool | None = field(default=None, kw_only=True)
     simplify: bool | None = field(default=None, kw_only=True)
+    timeout: float | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] = field(
+        default=None, converter=http_headers, kw_only=True, repr=False
+    )
+
+    def __reduce__(self) -> tuple[Callable[..., Call], tuple[object, ...]]:
+        params = {
+            name: redact_tree(value)
+            for name, value in self.params.items()
+            if not is_secret(self.api, name)
+        }
+        options: dict[str, Any] = {
+            "http_method": self.http_method,
+            "files": self.files,
+            "idempotent": self.idempotent,
+            "simplify": self.simplify,
+            "timeout": self.timeout,
+        }
+        return partial(type(self), **options), (self.api, params)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return evolve(self, params=deepcopy(self.params, memo))
+
+    @property
+    def secrets(self) -> frozenset[Secret]:
+        """Its secret values, to be masked wherever somebody repeats them."""
+        return secrets_in(self.api, self.params, self.access_token)
+
+    @property
+    def lane(self) -> Lane:
+        """Whose connections it may take; see :class:`HttpRequest`."""
+        return "tokens" if _TOKEN_API.search(self.api) else "calls"
 
     @property
     def is_path(self) -> bool:
-        """Whether the API is named by a path, which is then part of what is signed."""
+        """True for an API named by a path, which is part of the signed text."""
+        # observed: the official Python SDK signs the path where there is a slash in the name.
         return self.api.startswith("/")
 
     def __attrs_post_init__(self) -> None:
-        if not _API.fullmatch(self.api):
-            msg = f"{self.api!r} is no API; give a path like '/order/get' or a name like 'a.b.get'"
-            raise ValueError(msg)
         if self.http_method not in ("GET", "POST"):
             msg = f"http_method is {self.http_method!r}; the gateways take 'GET' or 'POST'"
             raise ValueError(msg)
-        if self.access_token is not None and not self.access_token.strip():
-            msg = "the access token is empty; leave it out, or authorize the seller first"
-            raise ValueError(msg)
-
-
-@frozen
-class HttpRequest:
-    """A request as it goes over the wire; its URL and body hold secrets and are not shown.
-
-    ``body`` is ``bytes``, or the pieces of a multipart body in order, the files among them still
-    unread.
-    """
-
-    method: HttpMethod
-    url: str = field(repr=lambda url: repr(url.partition("?")[0]))
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    body: Body = field(default=b"", repr=False)
-
-
-@frozen
-class HttpResponse:
-    """An answer as it came over the wire. Header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
+        if self.timeout is not None:
+            require_seconds("timeout", self.timeout)
+        if self.access_token is not None:
+            require_access_token(self.access_token)
 
 
 @frozen
 class Failure:
-    """A business failure inside an answer that the gateway itself calls a success."""
+    """A business failure inside an answer that the gateway itself calls a success.
+
+    Attributes:
+        code: the business's own code; empty where it gives none.
+        message: its words, the secrets of the call masked.
+        retryable: it is known to pass by itself.
+    """
 
     code: str
     message: str
+    retryable: bool = False
 
 
 @frozen
 class Reply:
     """A successful answer.
 
+    A pickle is clear text, so secrets in ``data`` and ``body`` are masked in it, and it leaves out
+    headers and content of the ``response``.
+
     Attributes:
         data: the payload: what stands under ``data``, else under ``result``, else every field
             that is not the envelope's own.
         body: the whole decoded answer, as the gateway sent it.
         request_id: what the platform's support asks for.
-        failure: what the business behind the gateway reports as failed, if anything: the gateway
-            answers ``code: "0"`` all the same.
+        failure: the failure that the business behind the gateway reports of the whole call, if
+            it does: the gateway answers ``code: "0"`` all the same. Verdicts on single items
+            (``item_err_code`` in a list, say) are the caller's to read.
         sent_at: when the request was sent (aware UTC); lifetimes in the answer count from it.
         response: the HTTP answer itself.
     """
@@ -206,10 +200,33 @@ class Reply:
     sent_at: datetime | None = None
     response: HttpResponse | None = None
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        data, body = redact_tree((self.data, self.body))
+        response = self.response and HttpResponse(self.response.status, {}, b"")
+        values = (data, body, self.request_id, self.failure, self.sent_at, response)
+        return type(self), values
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        data, body = deepcopy((self.data, self.body), memo)
+        return evolve(self, data=data, body=body)
+
     @property
     def failed(self) -> bool:
-        """Whether the business behind the gateway reports a failure; see ``failure``."""
+        """True where the business behind the gateway reports a failure; see ``failure``."""
         return self.failure is not None
+
+    def raise_for_failure(self) -> Reply:
+        """The reply itself, where the business did what it was asked.
+
+        Raises:
+            BusinessFailure: it reports a failure.
+        """
+        if self.failure is not None:
+            raise BusinessFailure(self.failure, self)
+        return self
 
 
 @frozen
@@ -222,9 +239,13 @@ class Seller:
     short_code: str | None = None
 
 
+@scrubs_construction
 @frozen(kw_only=True)
 class Token(NotPickled):
-    """A grant: what a seller allowed an app to do, and until when.
+    """A token pair with its lifetimes: what a seller allowed an app to do, and until when.
+
+    A ``Token`` is what a gateway gave, a ``Grant`` what we keep of a seller, a ``Record`` what a
+    store keeps.
 
     All times are aware UTC datetimes, counted from the moment the request was sent.
 
@@ -247,9 +268,9 @@ class Token(NotPickled):
 
     access_token: str = field(converter=_secret, repr=False)
     refresh_token: str | None = field(default=None, converter=_secret, repr=False)
-    issued_at: datetime = field(converter=_in_utc)
-    expires_at: datetime | None = field(default=None, converter=_in_utc)
-    refresh_expires_at: datetime | None = field(default=None, converter=_in_utc)
+    issued_at: datetime
+    expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
     sellers: tuple[Seller, ...] = ()
     account: str | None = None
     account_id: str | None = None
@@ -262,21 +283,26 @@ class Token(NotPickled):
             msg = "a token without an access_token is no token"
             raise ValueError(msg)
         for name in ("issued_at", "expires_at", "refresh_expires_at"):
-            require_aware(name, getattr(self, name))
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is not UTC:
+                require_aware(name, moment)
+                # Arithmetic within a zone of summer time gains or loses an hour.
+                object.__setattr__(self, name, moment.astimezone(UTC))
 
     @property
     def seller_id(self) -> str | None:
-        """The first shop's seller id, which names the grant."""
+        """The first shop's seller id; see ``tokens.seller_ids_of`` for what names a grant."""
         return self.sellers[0].seller_id if self.sellers else None
 
     @property
     def refreshable(self) -> bool:
-        """Whether the gateway ever allows a refresh; a lifetime of zero says it never does."""
+        """True where a refresh is ever allowed; a lifetime of zero says that it never is."""
+        # The guides of TaoWorld, Daraz and Lazada: refresh_expires_in = 0 is "cannot be refreshed".
         no_lifetime = self.refresh_expires_at is not None and (
             self.refresh_expires_at <= self.issued_at
         )
         return bool(self.refresh_token) and not no_lifetime
 
     def expires_in(self, now: datetime) -> timedelta | None:
-        """What is left of the access token at ``now`` (aware); ``None`` where unknown."""
+        """The rest of the access token's lifetime at ``now`` (aware); ``None`` where unknown."""
         return None if self.expires_at is None else self.expires_at - now

@@ -1,4 +1,4 @@
-"""What a store keeps: opaque bodies, and the few facts that it must search by."""
+"""Records: opaque bodies, and the few columns that a store searches by."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from attrs import field, frozen
 class Record:
     """One grant in a store: a body that the store does not read, and what it is found by.
 
+    A ``Token`` is what a gateway gave, a ``Grant`` what we keep of a seller, a ``Record`` what a
+    store keeps.
+
     Attributes:
         scope: app and platform; equal seller ids in two scopes are two sellers.
-        seller: what the record is filed under.
-        sellers: every seller id that finds it, ``seller`` among them.
+        seller_id: what the record is filed under.
+        seller_ids: every seller id that finds it, ``seller_id`` among them.
         due_at: when somebody must look at it next (aware UTC); ``None``: not by itself.
-        dies_at: when it stops being of use; the earliest goes first among those due.
+        dies_at: its expiry, when it stops being of use; the earliest goes first among those due.
         generation: counts the pairs it has held.
         revision: counts the writes; 0 before the first.
         body: the grant itself, which holds secrets.
     """
 
     scope: str
-    seller: str
-    sellers: tuple[str, ...]
+    seller_id: str
+    seller_ids: tuple[str, ...]
     due_at: datetime | None = None
     dies_at: datetime | None = None
     generation: int = 1

@@ -8,7 +8,8 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from ._models import Token, require_aware
+from ._inputs import require_aware
+from ._models import Token
 
 
 class Freshness(Enum):
@@ -28,14 +29,6 @@ class Freshness(Enum):
 
     DEAD = "dead"
     """Expired, and nothing to refresh it with: the seller must authorize again."""
-
-
-@frozen
-class Plan:
-    """What to do with a token now, and when its state changes next (``None``: not by itself)."""
-
-    freshness: Freshness
-    look_at: datetime | None
 
 
 _POSITIVE: Any = validators.gt(timedelta(0))
@@ -59,46 +52,40 @@ class RefreshPolicy:
         assumed_lifetime: of an access token whose gateway gave no readable one.
     """
 
+    # observed: the guides of TaoWorld and Daraz say 30 minutes, Lazada's 48 hours.
     lead: timedelta = field(default=timedelta(minutes=30), validator=_POSITIVE)
     share: float = field(default=0.5, validator=[validators.gt(0), validators.lt(1)])
     last_call: timedelta = field(default=timedelta(seconds=60), validator=_POSITIVE)
+    # 108260: a refresh does not move the end of the refresh token; half a day is assumed.
     horizon_lead: timedelta = field(default=timedelta(hours=12), validator=_POSITIVE)
+    # assumed: below the shortest lifetime that any market documents (a day).
     assumed_lifetime: timedelta = field(default=timedelta(hours=2), validator=_POSITIVE)
 
-    def plan(self, token: Token, now: datetime) -> Plan:
+    def freshness(self, token: Token, now: datetime) -> Freshness:
         """What to do with ``token`` at ``now`` (aware)."""
         require_aware("now", now)
-        horizon = token.refresh_expires_at
-        is_refreshable = token.refreshable and (horizon is None or now < horizon)
+        is_refreshable = can_refresh(token, now)
         if token.expires_at is not None and now >= token.expires_at:
-            if is_refreshable:
-                return Plan(Freshness.MUST_WAIT, horizon)
-            return Plan(Freshness.DEAD, None)
+            return Freshness.MUST_WAIT if is_refreshable else Freshness.DEAD
         if not is_refreshable:
-            return Plan(Freshness.CANNOT_REFRESH, token.expires_at)
-        due_at = self.due_at(token)
-        if now < due_at:
-            return Plan(Freshness.FRESH, due_at)
+            return Freshness.CANNOT_REFRESH
+        if now < self.due_at(token):
+            return Freshness.FRESH
         must_wait_at = self._must_wait_at(token)
-        if must_wait_at is None or now < must_wait_at:
-            return Plan(Freshness.DUE, _earliest(must_wait_at, horizon))
-        return Plan(Freshness.MUST_WAIT, _earliest(token.expires_at, horizon))
+        is_last_call = must_wait_at is not None and now >= must_wait_at
+        return Freshness.MUST_WAIT if is_last_call else Freshness.DUE
 
     def due_at(self, token: Token) -> datetime:
         """When a refreshable token falls due."""
         lifetime = self._lifetime(token)
         wait = max(lifetime - self.lead, lifetime * self.share)
         due_at = token.issued_at + wait
-        last_refresh_at = self._last_refresh_at(token, lifetime)
-        # A token that was itself the last refresh has no horizon left to be saved from.
-        if last_refresh_at is not None and token.issued_at < last_refresh_at < due_at:
-            return last_refresh_at
+        if token.refresh_expires_at is not None:
+            last_refresh_at = token.refresh_expires_at - min(self.horizon_lead, lifetime / 4)
+            # A token that was itself the last refresh has no horizon left to be saved from.
+            if token.issued_at < last_refresh_at < due_at:
+                return last_refresh_at
         return due_at
-
-    def _last_refresh_at(self, token: Token, lifetime: timedelta) -> datetime | None:
-        if token.refresh_expires_at is None:
-            return None
-        return token.refresh_expires_at - min(self.horizon_lead, lifetime / 4)
 
     def _must_wait_at(self, token: Token) -> datetime | None:
         if token.expires_at is None:
@@ -111,5 +98,7 @@ class RefreshPolicy:
         return max(token.expires_at - token.issued_at, timedelta(0))
 
 
-def _earliest(*moments: datetime | None) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)
+def can_refresh(token: Token, now: datetime) -> bool:
+    """Whether there is a refresh token, and it has not expired."""
+    horizon = token.refresh_expires_at
+    return token.refreshable and (horizon is None or now < horizon)

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import anyio
-from attrs import asdict, field, frozen, validators
+from anyio.lowlevel import current_token
+from attrs import asdict, field, frozen
 
 from ._closing import ClosesOnExit
-from ._exceptions import TransportError, TransportTimeout
-from ._http.failures import forget_frames, translate
-from ._http.incoming import Incoming
-from ._http.outgoing import Outgoing, prepare
-from ._http.streams import CHUNK, CLOSE_WITHIN, Upload
-from ._models import HttpRequest, HttpResponse
+from ._http.exchanges import Exchanges, Route, Slots, reserved
+from ._http.failures import forget_frames
+from ._http.loops import PerLoop, start_in
+from ._http.messages import prepare
+from ._http.streams import CHUNK_BYTES, Upload
+from ._inputs import require_count, require_seconds
+from ._scrub import scrubs_frames
+from ._wire import Body, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     import ssl
 
-    from ._http.borrowed import AsyncClient
+    from ._http.borrowed import AsyncClient, ClientRoute
+    from ._http.proxies import Proxy
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 
 
 def _seconds(default: float) -> Any:
-    more_than_0: Any = validators.optional(validators.gt(0))
-    return field(default=default, validator=more_than_0)
+    def validate(_instance: object, attribute: Any, value: object) -> None:
+        require_seconds(attribute.name, value)
+
+    return field(default=default, validator=validate)
+
+
+def _require_timeouts(value: object) -> None:
+    if not isinstance(value, Timeouts):
+        msg = f"timeouts is {value!r}; give iop_async.Timeouts(total=...)"
+        raise TypeError(msg)
 
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long a request may take: seconds, more than 0; ``None`` waits for ever.
+    """Limits on the duration of a request: seconds, more than 0; ``None`` waits for ever.
 
     Attributes:
         connect: until a new connection stands; once for TCP and once for TLS.
@@ -39,6 +51,9 @@ class Timeouts:
         write: for each piece (256 KiB) of a large request.
         pool: waiting for a connection while all are in use.
         total: for everything, from waiting for a connection to the last byte of the answer.
+
+    Time is never up before what has arrived was read: a process that stood still for a minute gets
+    the answers that came meanwhile, and a moment (2 s at most) to take them in.
     """
 
     connect: float | None = _seconds(10)
@@ -51,12 +66,6 @@ class Timeouts:
 DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
-class _Route(Protocol):
-    async def carry(self, outgoing: Outgoing) -> Incoming: ...
-
-    async def aclose(self) -> None: ...
-
-
 class HttpxTransport(ClosesOnExit):
     """Carries requests over HTTP, any number at a time; satisfies ``protocols.Transport``.
 
@@ -65,50 +74,69 @@ class HttpxTransport(ClosesOnExit):
             and whatever else it does. It is not closed. What was signed is what is sent: the
             client's own headers, parameters, cookies, authentication and redirects are left out.
             By default the transport has connections of its own, which heed no proxy settings of
-            the environment.
+            the environment (an error of theirs names one that is set).
+        proxy: ``http://host:port``, with ``user:password@`` where it wants one: connections are
+            tunnels through it. Proxies by https or SOCKS are for a client of yours.
         timeouts: how long a request may take.
-        max_connections: to all hosts together; further requests wait for their turn. A client of
-            yours has its own limit.
+        max_connections: to all hosts together, in each event loop; further calls wait for their
+            turn. A few connections beyond these are for requests for tokens alone, which so never
+            wait behind calls. Of a client of yours this is the limit that *it* has, or a lower
+            one; the few are taken from it.
+        max_waiting: calls that wait for their turn at a time; one more is refused at once, with a
+            ``TransportError``.
         max_answer_bytes: a larger answer is a ``ProtocolError``.
 
-    Certificates are always verified, against ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` where one is
-    set. The text of a URL goes into logs and traces, so its query is masked in it: the transport
-    of a client takes the target from ``request.url.raw_path``, as those of httpx do.
+    The default connections stand on httpcore: respx and whatever else mocks that sees them, but
+    what patches httpx (pytest-httpx, instrumentations) sees a client of yours only.
 
-    Constructing does no I/O. Use it as ``async with HttpxTransport()``, or call :meth:`aclose`. It
-    serves one event loop at a time, asyncio's or trio's.
+    Certificates are always verified, against ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` where one is
+    set. The text of a URL goes into logs and traces, so the values of its secret parameters
+    (tokens, signatures) are masked in it: the transport of a client takes the target from
+    ``request.url.raw_path``, as those of httpx do.
+
+    Constructing does no I/O. Use it as ``async with HttpxTransport()``, or call :meth:`aclose`.
+    Any number of event loops may use it at a time, in threads or one after the other, asyncio's or
+    trio's: each has connections of its own, which are closed with it. (A client of yours serves
+    the event loops that it can.)
     """
 
+    @scrubs_frames
     def __init__(
         self,
         client: AsyncClient | None = None,
         *,
+        proxy: str | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         max_connections: int = 100,
+        max_waiting: int = 10_000,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        if max_connections < 1 or max_answer_bytes < 1:
-            msg = "max_connections and max_answer_bytes are at least 1"
+        _require_timeouts(timeouts)
+        require_count("max_connections", max_connections)
+        require_count("max_waiting", max_waiting)
+        require_count("max_answer_bytes", max_answer_bytes)
+        if client is not None and proxy is not None:
+            msg = "give either a client or a proxy; a client of yours has its own"
             raise ValueError(msg)
+        self._proxy = None if proxy is None else _proxy(proxy)
         self._timeouts: dict[str, float | None] = asdict(timeouts)
         self._limit = max_answer_bytes
         self._user_agent = _user_agent()
-        self._route = self._choose_route(client, max_connections)
-        self._running: set[anyio.CancelScope] = set()
-        self._drained: anyio.Event | None = None
+        self._max_waiting = max_waiting
+        self._max_connections = max_connections
+        self._client_route = None if client is None else _client_route(client, self._timeouts)
+        self._exchanges = PerLoop(self._begin_exchanges)
         self._closed = False
 
-    def _choose_route(self, client: AsyncClient | None, max_connections: int) -> _Route:
-        # Imported here because httpcore takes almost as long to import as all the rest.
-        if client is None:
-            from ._http.connections import PoolRoute
-
-            return PoolRoute(
-                max_connections=max_connections, timeouts=self._timeouts, tls=tls_context
-            )
-        from ._http.borrowed import ClientRoute
-
-        return ClientRoute(client, self._timeouts)
+    def _begin_exchanges(self) -> Exchanges:
+        calls, tokens = self._max_connections, reserved(self._max_connections)
+        if self._client_route is not None:
+            most = min(calls, self._client_route.max_connections)
+            tokens = reserved(most)
+            calls = max(1, most - tokens)
+        slots = Slots(calls, tokens, wait=self._timeouts["pool"], max_waiting=self._max_waiting)
+        route = self._client_route or _pool_route(calls, self._timeouts, self._proxy)
+        return Exchanges(route, slots, self._timeouts)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """One exchange. A redirect is an answer like any other.
@@ -121,61 +149,69 @@ class HttpxTransport(ClosesOnExit):
             RuntimeError: the transport is closed.
         """
         if self._closed:
-            msg = "this transport is closed; make a new one"
-            raise RuntimeError(msg)
-        if isinstance(request.body, bytes) and len(request.body) <= CHUNK:
-            return await self._exchange(self._prepare(request, None))
+            raise _closed()
+        is_small = isinstance(request.body, bytes) and len(request.body) <= CHUNK_BYTES
+        upload = None if is_small else await _open(request.body)
         try:
-            upload = await Upload.open(request.body)
-        except (OSError, TypeError, ValueError) as exc:
-            forget_frames(exc)
-            raise
-        try:
-            return await self._exchange(self._prepare(request, upload))
+            outgoing = prepare(request, upload, user_agent=self._user_agent, limit=self._limit)
+            exchanges = self._exchanges.here()
+            if self._closed:  # by another thread, which may not have seen this event loop
+                raise _closed()
+            return await exchanges.exchange(outgoing)
         finally:
-            upload.close()
-
-    def _prepare(self, request: HttpRequest, upload: Upload | None) -> Outgoing:
-        return prepare(request, upload, user_agent=self._user_agent, limit=self._limit)
-
-    async def _exchange(self, outgoing: Outgoing) -> HttpResponse:
-        with anyio.move_on_after(self._timeouts["total"]) as scope:
-            self._running.add(scope)
-            try:
-                incoming = await self._route.carry(outgoing)
-            except Exception as exc:
-                failure = translate(exc, outgoing, self._timeouts)
-                if failure is None:
-                    raise
-                forget_frames(exc)
-                raise failure from exc
-            finally:
-                self._running.discard(scope)
-                if self._drained is not None and not self._running:
-                    self._drained.set()
-            return incoming.response(lambda: outgoing.where)
-        raise self._cut_short(outgoing)
-
-    def _cut_short(self, outgoing: Outgoing) -> TransportError:
-        if self._closed:
-            message = f"{outgoing.where}: the transport was closed meanwhile"
-            return TransportError(message, may_have_been_applied=outgoing.begun)
-        message = f"{outgoing.where}: no complete answer within {self._timeouts['total']} s"
-        return TransportTimeout(message, may_have_been_applied=outgoing.begun)
+            if upload is not None:
+                upload.close()
 
     async def aclose(self) -> None:
-        """Close all connections; requests under way fail with a ``TransportError``."""
+        """Close all connections; requests under way fail with a ``TransportError``.
+
+        Those of this event loop are closed when this returns; other event loops are told to close
+        theirs, and do so when they come to it.
+        """
         self._closed = True
-        for scope in self._running:
-            scope.cancel()
-        if self._running:
-            self._drained = self._drained or anyio.Event()
-            with anyio.move_on_after(CLOSE_WITHIN, shield=True):
-                await self._drained.wait()
-        await self._route.aclose()
+        here = current_token()
+        for event_loop, exchanges in self._exchanges.items():
+            if event_loop != here:
+                start_in(event_loop, exchanges.aclose)
+        await self._exchanges.here().aclose()
 
     async def __aenter__(self) -> Self:
         return self
+
+
+async def _open(body: Body) -> Upload:
+    try:
+        return await Upload.open(body)
+    except (OSError, TypeError, ValueError) as exc:
+        forget_frames(exc)
+        raise
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("this transport is closed; make a new one")
+
+
+# Imported here because httpcore takes almost as long to import as all the rest.
+def _client_route(client: AsyncClient, timeouts: Mapping[str, float | None]) -> ClientRoute:
+    from ._http.borrowed import ClientRoute
+
+    return ClientRoute(client, timeouts)
+
+
+def _pool_route(
+    max_connections: int, timeouts: Mapping[str, float | None], proxy: Proxy | None
+) -> Route:
+    from ._http.connections import PoolRoute
+
+    return PoolRoute(
+        max_connections=max_connections, timeouts=timeouts, tls=tls_context, proxy=proxy
+    )
+
+
+def _proxy(url: object) -> Proxy:
+    from ._http.proxies import Proxy
+
+    return Proxy.of(url)
 
 
 @cache

@@ -1,16 +1,38 @@
-"""Authorization: where to send a seller, and what comes back."""
+"""Authorization: the URL of the consent page, and the callback with the code."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from attrs import field, frozen
 
 from ._exceptions import AuthError
+from ._inputs import require_unicode
 from ._models import App
 from ._redact import Secret
+from ._scrub import scrubs_construction, scrubs_frames
+
+_READ: Final = ("code", "state", "error", "error_description")
+
+_REFUSED: Final = {
+    # Whoever looks at the URL before us, a proxy or a filter, may read the other one.
+    "repeated_parameter": (
+        "the callback has a parameter twice",
+        "The platform sends each once: start the authorization again",
+    ),
+    "state_mismatch": (
+        "the callback does not belong to this browser session",
+        "Start the authorization again from this session",
+    ),
+    "missing_code": (
+        "the callback has no authorization code",
+        "Check that redirect_uri is exactly the registered callback; start again",
+    ),
+}
+"""What is wrong with a callback, by the code of its error: in words, and what to do."""
 
 
 class _HasAuthorizeUrl(Protocol):
@@ -18,6 +40,7 @@ class _HasAuthorizeUrl(Protocol):
     def authorize_url(self) -> str: ...
 
 
+@scrubs_frames
 def authorize_url(
     app: App,
     gateway: _HasAuthorizeUrl,
@@ -40,13 +63,14 @@ def authorize_url(
         uuid: documented by TaoWorld; do not hand it to ``create_token``, which then fails.
 
     Raises:
-        ValueError: ``redirect_uri`` is no absolute URL.
+        TypeError: ``app`` is no :class:`~iop_async.App`.
+        ValueError: ``redirect_uri`` is no absolute URL, or some text has no UTF-8 form.
     """
-    parts = urlsplit(redirect_uri)
-    if not parts.scheme or not parts.netloc:
-        msg = f"redirect_uri {redirect_uri!r} is no absolute URL; give the registered callback"
-        raise ValueError(msg)
-    params = {
+    _require_app(app)
+    _require_absolute(redirect_uri)
+    # DOC:120904. A bullet there and TaoWorld's table say `redirect_url`; the URLs of both, and
+    # every client in production, `redirect_uri`.
+    query = {
         "response_type": "code",
         "client_id": app.key,
         "redirect_uri": redirect_uri,
@@ -55,10 +79,30 @@ def authorize_url(
         "country": country,
         "uuid": uuid,
     }
-    query = urlencode({name: value for name, value in params.items() if value is not None})
-    return f"{gateway.authorize_url}?{query}"
+    return f"{gateway.authorize_url}?{_encoded(query)}"
 
 
+def _encoded(query: Mapping[str, str | None]) -> str:
+    texts = {name: value for name, value in query.items() if value is not None}
+    for name, value in texts.items():
+        require_unicode(name, str(value))
+    return urlencode(texts)
+
+
+def _require_app(app: object) -> None:
+    if not isinstance(app, App):
+        msg = f"app is of type {type(app).__name__}; give an iop_async App"
+        raise TypeError(msg)
+
+
+def _require_absolute(redirect_uri: str) -> None:
+    parts = urlsplit(redirect_uri)
+    if not parts.scheme or not parts.netloc:
+        msg = f"redirect_uri {redirect_uri!r} is no absolute URL; give the registered callback"
+        raise ValueError(msg)
+
+
+@scrubs_construction
 @frozen
 class Callback:
     """A seller's approval: trade ``code`` for a token within minutes, once."""
@@ -67,37 +111,43 @@ class Callback:
     state: str | None = field(default=None, repr=False)
 
 
+@scrubs_frames
 def parse_callback(url: str, *, state: str | None) -> Callback:
     """Read the URL that the platform sent the seller's browser to, or only its query.
 
     Args:
         url: the callback URL as requested, or its query string.
-        state: the value given to :func:`authorize_url`; ``None`` where none was given. Compared
-            in constant time.
+        state: the value given to :func:`authorize_url`, as the browser's session keeps it.
+            Compared in constant time. A session without one has started no authorization, so
+            that none is accepted for it.
 
     Raises:
         AuthError: the seller declined or the platform failed (``code`` is the platform's word,
-            such as ``access_denied``); the state differs (``state_mismatch``); there is no
-            authorization code (``missing_code``).
+            such as ``access_denied``); there is no state, or it differs (``state_mismatch``);
+            there is no authorization code (``missing_code``); a parameter is there twice
+            (``repeated_parameter``).
+        ValueError: some text has no UTF-8 form.
     """
+    for name, text in (("url", url), ("state", state or "")):
+        require_unicode(name, text)
     query = urlsplit(url).query if "://" in url or url.startswith("/") else url.removeprefix("?")
-    params = dict(parse_qsl(query, keep_blank_values=True))
-    if not compare_digest(params.get("state", "").encode(), (state or "").encode()):
-        raise AuthError(
-            "state_mismatch",
-            "the callback does not belong to this browser session",
-            advice="Start the authorization again from this session",
-        )
-    if "error" in params:
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] in _READ]
+    params = dict(pairs)
+    if len(params) < len(pairs):
+        raise _refused("repeated_parameter")
+    if not state or not compare_digest(params.get("state", "").encode(), state.encode()):
+        raise _refused("state_mismatch")
+    if "error" in params:  # observed: clients in production handle it; no page documents it
         raise AuthError(
             params["error"] or "error",
             params.get("error_description", ""),
             advice="The seller declined or the platform failed; offer to start again",
         )
     if not params.get("code", "").strip():
-        raise AuthError(
-            "missing_code",
-            "the callback has no authorization code",
-            advice="Check that redirect_uri is exactly the registered callback; start again",
-        )
+        raise _refused("missing_code")
     return Callback(params["code"], params.get("state"))
+
+
+def _refused(code: str) -> AuthError:
+    words, advice = _REFUSED[code]
+    return AuthError(code, words, advice=advice)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+from attrs import frozen
 
 from ._exceptions import IopError
-from ._models import App, Call, File, FileContent, HttpMethod, HttpRequest, HttpResponse, Reply
+from ._models import App, Call, Reply, Token
 from ._records import Record
+from ._unsigned import Unsigned
+from ._wire import File, FileContent, HttpMethod, HttpRequest, HttpResponse
+
+MAX_LEASE_SECONDS: Final = 3600.0
+"""The longest lease that anybody may ask for.
+
+One that ends later was planted, or given by a clock that was wrong, and counts as ended: nobody
+waits for it for ever.
+"""
 
 
 @runtime_checkable
@@ -29,6 +40,24 @@ class Signer(Protocol):
 
 
 @runtime_checkable
+class AwaitingSigner(Protocol):
+    """Signs somewhere else: a KMS, a vault. Only a client waits for it."""
+
+    @property
+    def sign_method(self) -> str:
+        """The value of the ``sign_method`` parameter, as the platform knows it."""
+        ...
+
+    async def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
+        """As :meth:`Signer.sign`; ``secret`` is empty where the app has none.
+
+        Whatever it raises becomes a ``SigningFailed``, and nothing is sent. It has as long as the
+        call, and 30 seconds at most. Each try of a call is signed anew.
+        """
+        ...
+
+
+@runtime_checkable
 class Gateway(Protocol):
     """An address and a dialect, both ways pure."""
 
@@ -38,6 +67,18 @@ class Gateway(Protocol):
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         """The reply. Raises ``ApiError`` or ``ProtocolError``, and nothing else."""
+        ...
+
+
+@runtime_checkable
+class SigningGateway(Gateway, Protocol):
+    """A gateway whose signer may await: it says what is to be signed, and leaves that to a client.
+
+    A ``signer`` beside it whose ``sign`` is an ``async def`` is waited for.
+    """
+
+    def prepare(self, app: App, call: Call, *, now: datetime) -> Unsigned:
+        """What is to be signed. Raises ``TypeError`` or ``ValueError`` on bad input."""
         ...
 
 
@@ -55,13 +96,28 @@ class BatchGateway(Gateway, Protocol):
 
 
 @runtime_checkable
+class SigningBatchGateway(SigningGateway, BatchGateway, Protocol):
+    """A gateway with batches, whose signer may await."""
+
+    def prepare_batch(self, app: App, calls: Sequence[Call], *, now: datetime) -> Unsigned:
+        """What is to be signed. Raises ``TypeError`` or ``ValueError`` on bad input."""
+        ...
+
+
+@runtime_checkable
 class Transport(Protocol):
     """Carries a request to a gateway, unchanged, and brings the answer."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """One exchange. Raises ``TransportError`` or, for an oversized answer, ``ProtocolError``.
 
-        An unreadable file raises ``OSError`` before anything is sent.
+        An unreadable file raises ``OSError`` before anything is sent. ``request.timeout`` bounds
+        all of it. Requests of the lane ``tokens`` should not wait behind those of others.
+
+        Where ``request.send_before`` is set, look at it as late as you can, right before the first
+        byte goes out. Once ``time.monotonic()`` has reached it send nothing, and raise
+        ``TransportError(message, may_have_been_applied=False)``. A transport that does not look
+        may present a refresh token that another host was given to present meanwhile.
         """
         ...
 
@@ -83,6 +139,7 @@ class Caller(Protocol):
         files: Mapping[str, File | FileContent] | None = None,
         idempotent: bool | None = None,
         simplify: bool | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a scope cannot tell what was sent
     ) -> Reply:
         """One call.
 
@@ -92,15 +149,50 @@ class Caller(Protocol):
 
 
 @runtime_checkable
+class TokenEndpoints(Protocol):
+    """The two calls that trade for tokens, as a dialect names them: a module will do."""
+
+    async def create_token(self, caller: Caller, *, code: str) -> Token:
+        """The first token of a grant, for the code of a seller's approval."""
+        ...
+
+    async def refresh_token(self, caller: Caller, *, refresh_token: str) -> Token:
+        """The successor of a token; presenting its refresh token may spend that."""
+        ...
+
+
+@runtime_checkable
+class TokenGateway(Gateway, Protocol):
+    """A gateway that names its token endpoints; one that does not is taken to have IOP's."""
+
+    @property
+    def token_endpoints(self) -> TokenEndpoints:
+        """Where this dialect trades codes and refresh tokens."""
+        ...
+
+
+@runtime_checkable
 class TokenStore(Protocol):
     """Keeps records durably, finds the ones that are due, and lends each to one holder at a time.
 
     A method returns when what it did is durable. Every failure is a ``StoreError``. Times are
     aware UTC; leases run by the store's own clock, so that the clocks of several hosts may differ.
+
+    Scopes, sellers and holders are text. One that no store can keep (half of a surrogate pair, a
+    NUL) is a ``ValueError`` wherever it is given, and one that is no text a ``TypeError``.
+
+    A record that cannot be read, because somebody else wrote there or a disk tore it, costs no
+    other: see each method. It is never replaced, but by :meth:`remove`.
+
+    A lease lasts ``MAX_LEASE_SECONDS`` at most, an hour. A longer one is refused with
+    ``ValueError``, and one that is found to end later than that counts as ended.
     """
 
-    async def get(self, scope: str, seller: str) -> Record | None:
-        """The record that ``seller`` finds."""
+    async def get(self, scope: str, seller_id: str) -> Record | None:
+        """The record that ``seller_id`` finds.
+
+        Raises ``StoreError``, not retryable, where that cannot be read.
+        """
         ...
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
@@ -116,8 +208,8 @@ class TokenStore(Protocol):
         """
         ...
 
-    async def remove(self, scope: str, seller: str) -> bool:
-        """Forget the record that ``seller`` finds; whether there was one.
+    async def remove(self, scope: str, seller_id: str) -> bool:
+        """Forget the record that ``seller_id`` finds, readable or not; whether there was one.
 
         One that is put in its place later gets a higher revision than it ever had, so that who
         still holds it cannot overwrite its successor.
@@ -127,13 +219,16 @@ class TokenStore(Protocol):
     async def claim(
         self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
     ) -> list[Record]:
-        """Lease records that are due and leased to nobody, those that die first first.
+        """Lease records that are due and leased to nobody, ordered by expiry, earliest first.
 
-        Those that do not die by themselves go last.
+        Those without an expiry (``dies_at``) go last. Those that cannot be read are passed over,
+        and told of in the log; they take no place of the ``limit``.
         """
         ...
 
-    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
+    async def lease(
+        self, scope: str, seller_id: str, *, holder: str, seconds: float
+    ) -> Record | None:
         """Lease a record, or lengthen one's own lease; 0 seconds give it back.
 
         ``None`` where another holder has it, or where there is no such record.
@@ -141,7 +236,7 @@ class TokenStore(Protocol):
         ...
 
     async def next_due(self, scope: str) -> datetime | None:
-        """When :meth:`claim` will find something next: when it is due and its lease has ended.
+        """The moment at which :meth:`claim` finds something next: it is due, its lease has ended.
 
         Leases end by the store's clock. By a clock that is ahead of it, claiming at that time may
         find nothing yet.
@@ -149,11 +244,49 @@ class TokenStore(Protocol):
         ...
 
     def records(self, scope: str) -> AsyncIterator[Record]:
-        """All records of a scope, in no order; a record written meanwhile may be old or new."""
+        """All records of a scope, in no order; a record written meanwhile may be old or new.
+
+        After the last, raises one ``StoreError`` that names those that cannot be read, if any.
+        """
         ...
 
     async def aclose(self) -> None:
         """Close what the store opened itself. Closing again does nothing."""
+        ...
+
+
+@frozen(kw_only=True)
+class StoreReport:
+    """What a look at a store found: it can be used, and this is what its server promises.
+
+    Attributes:
+        store: where it is, without user, password and options.
+        server: what keeps it, with its version.
+        clock_offset: seconds that the clock which leases run by is ahead of this host's; ``None``
+            where it is this host's.
+        pooler: whether a connection pooler stands before the server; ``None`` where none could.
+        warnings: settings of the server that may lose grants, and what to set instead.
+    """
+
+    store: str
+    server: str
+    clock_offset: float | None = None
+    pooler: bool | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A store that can be looked at before anybody depends on it; optional for stores of yours."""
+
+    async def check(self, scope: str = "") -> StoreReport:
+        """Find out, cheaply, whether records of a scope can be read and written; none changes.
+
+        Raises ``StoreError`` where they cannot, in words that say what to do: a wrong password,
+        missing tables, a file that may not be written, a missing key. It is ``retryable`` where the
+        fault may pass by itself (a server that starts), and not where a person must act first. One
+        record that cannot be read is no such fault, since it costs no other.
+        """
         ...
 
 

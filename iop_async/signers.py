@@ -14,10 +14,22 @@ from typing import Final
 
 from attrs import field, frozen
 
+from ._scrub import scrubs_frames
+
+STRING_TO_SIGN_HEADER: Final = "x-sandbox-string-to-sign"
+"""Header of a gateway that shows what it signed, percent-encoded UTF-8; only the sandbox does."""
+
 
 def string_to_sign(path: str, params: Mapping[str, str]) -> str:
     """The text that a signature covers: compare two of these when signatures differ."""
+    # DOC:108068, DOC:118817: sorted by ASCII, raw values; DOC:101617: TOP the same without a path.
     return path + "".join([name + params[name] for name in sorted(params) if name != "sign"])
+
+
+def _require(secret: str) -> None:
+    if not secret:
+        msg = "the app has no secret: give it one, or the gateway a signer that needs none"
+        raise ValueError(msg)
 
 
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
@@ -26,8 +38,10 @@ _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5
 @lru_cache(maxsize=64)
 def _keyed(algorithm: str, secret: str) -> tuple[hashlib._Hash, hashlib._Hash]:
     """The two hashes of an HMAC, already fed with the key: a third of the work of a signature."""
+    _require(secret)
     block = hashlib.new(algorithm).block_size
     key = secret.encode()
+    # RFC 2104: a key longer than a block of the hash is hashed first.
     if len(key) > block:
         key = hashlib.new(algorithm, key).digest()
     key = key.ljust(block, b"\0")
@@ -49,8 +63,10 @@ class HmacSigner:
     sign_method: str
     algorithm: str = field(kw_only=True)
 
+    @scrubs_frames
     def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
         """Upper-case hex: 64 digits for SHA-256, 32 for MD5."""
+        # DOC:101617: an HMAC is not wrapped in the secret as the MD5 is.
         inner, outer = _keyed(self.algorithm, secret)
         inner, outer = inner.copy(), outer.copy()
         inner.update(string_to_sign(path, params).encode())
@@ -74,8 +90,10 @@ class Md5Signer:
 
     sign_method: str = "md5"
 
+    @scrubs_frames
     def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
         """Upper-case hex, 32 digits."""
+        _require(secret)
         text = f"{secret}{string_to_sign(path, params)}{secret}"
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest().upper()
 

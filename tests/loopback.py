@@ -172,3 +172,39 @@ async def _cancel(tasks):
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class ProxyServer:
+    """What a :class:`Server` responds that is a proxy of tunnels."""
+
+    def __init__(self, authorization=None):
+        self.authorization = authorization
+        self.targets = []
+
+    async def __call__(self, received, writer):
+        assert received.method == "CONNECT"
+        self.targets.append(received.target)
+        if received.headers.get("proxy-authorization") != self.authorization:
+            return b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+        host, _, port = received.target.rpartition(":")
+        try:
+            far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            return b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            with suppress(OSError):
+                await asyncio.gather(
+                    self.pump(received.reader, far_writer), self.pump(far_reader, writer)
+                )
+        finally:
+            far_writer.transport.abort()
+        return None
+
+    @staticmethod
+    async def pump(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        with suppress(OSError):
+            writer.write_eof()

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,24 +12,18 @@ POSTGRESQL = "postgresql+asyncpg://postgres@127.0.0.1:5432/test"
 MARIADB = "mysql+aiomysql://root@127.0.0.1:3306/test"
 REDIS = "redis://127.0.0.1:6379/9"
 
-_ADDRESSES = {
-    POSTGRESQL: ("PostgreSQL", "127.0.0.1", 5432),
-    MARIADB: ("MariaDB", "127.0.0.1", 3306),
-    REDIS: ("Redis", "127.0.0.1", 6379),
-}
 
-
-def require(url):
+def require(url: str) -> str:
     """Skip the test where the server does not listen; fail it where every server must be there."""
-    name, host, port = _ADDRESSES[url]
+    parts = urlsplit(url)
     try:
-        socket.create_connection((host, port), timeout=2).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=2).close()
     except OSError as error:
-        _miss(f"{name} does not listen at {host}:{port}: {error}")
+        _miss(f"no {parts.scheme} server listens at {parts.hostname}:{parts.port}: {error}")
     return url
 
 
-def binary(name, elsewhere="usr/sbin"):
+def binary(name: str, elsewhere: str = "usr/sbin") -> str:
     """Where a program is, to start a server of the test's own; else in folders of a pattern."""
     others = Path("/").glob(f"{elsewhere}/{name}")
     found = shutil.which(name) or max(map(str, others), default=None)

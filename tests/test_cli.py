@@ -1,5 +1,6 @@
 """The command, run as users run it: as a process."""
 
+import base64
 import json
 import os
 import signal
@@ -9,10 +10,13 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from loopback import ProxyServer, Server, answer
 
 from iop_async.cli._diagnosis import explain
 
 COMMAND = [sys.executable, "-m", "iop_async.cli"]
+LOGIN = "user:canary-password"
+AUTHORIZATION = f"Basic {base64.b64encode(LOGIN.encode()).decode()}"
 KEYS = {"IOP_APP_KEY": "123456", "IOP_APP_SECRET": "helloworld"}
 
 
@@ -48,8 +52,8 @@ def token(urls):
     redirect = "client_id=123456&response_type=code&redirect_uri=https://a.b/c&auto_approve=1001"
     location = httpx.get(f"{urls['authorize']}?{redirect}").headers["location"]
     code = httpx.URL(location).params["code"]
-    answer = run("call", "/auth/token/create", "-p", f"code={code}", "--gateway", urls["gateway"])
-    return json.loads(answer.stdout)["access_token"]
+    answered = run("call", "/auth/token/create", "-p", f"code={code}", "--gateway", urls["gateway"])
+    return json.loads(answered.stdout)["access_token"]
 
 
 def test_sandbox_prints_one_line_of_json_once_it_listens_and_stops_when_told(urls):
@@ -65,7 +69,7 @@ def test_sandbox_prints_one_line_of_json_once_it_listens_and_stops_when_told(url
 def test_sandbox_hands_out_tokens_that_live_as_long_as_told():
     """Minutes, for those who want to see refreshes."""
     with serving("--access-seconds", "600") as (served, _):
-        answer = httpx.post(f"{served['panel']}grants", json={"seller": "1001"}).json()
+        answer = httpx.post(f"{served['panel']}grants", json={"seller_id": "1001"}).json()
     assert int(answer["expires_in"]) == 600
     assert "0.0 is not" in run("sandbox", "--access-seconds", "0").stderr
 
@@ -96,6 +100,36 @@ def test_call_prints_the_answer_as_json(urls, token, tmp_path):
     )
     assert json.loads(answer.stdout)["data"]["files"][0]["size"] == 3
     assert answer.returncode == 0
+
+
+def test_call_sends_the_headers_that_it_is_given(urls):
+    """Besides those of HTTP, as they are; one that is not its to set is refused."""
+    with Server(lambda received, writer: answer(b'{"code":"0","data":{}}')) as server:
+        gateway = ["--gateway", server.base]
+        headers = ["--header", "X-Protocol=GOP", "--header", "x-trace=a=b"]
+        answered = run("call", "/order/get", *headers, *gateway)
+        refused = run("call", "/order/get", "--header", "Host=elsewhere", *gateway)
+    assert answered.returncode == 0, answered.stderr
+    (request,) = server.requests
+    assert (request.headers["x-protocol"], request.headers["x-trace"]) == ("GOP", "a=b")
+    assert refused.returncode == 1
+    assert "the header Host is set by the gateway or the transport" in refused.stderr
+
+
+def test_call_goes_through_a_proxy_and_shows_no_password_of_it(urls):
+    """A tunnel to where the gateway is; a URL that is none is not repeated."""
+    where = urls["gateway"].partition("://")[2]
+    arguments = ["call", "/sandbox/echo", "--gateway", urls["gateway"], "--proxy"]
+    with Server(ProxyServer(AUTHORIZATION)) as proxy:
+        host = proxy.base.removeprefix("http://")
+        answered = run(*arguments, f"http://{LOGIN}@{host}")
+        refused = run(*arguments, f"http://user:canary@{host}")
+    assert answered.returncode == 0, answered.stderr
+    assert set(proxy.respond.targets) == {where}
+    assert "no way through the proxy (HTTP 407)" in refused.stderr
+    bad = run(*arguments, f"socks://user:canary@{host}")
+    assert "proxy is no URL like" in bad.stderr
+    assert all("canary" not in each.stderr + each.stdout for each in (refused, bad))
 
 
 def test_call_speaks_top_where_the_address_is_top_s(urls):
@@ -158,3 +192,14 @@ def test_the_explanation_points_at_the_first_difference():
     assert "SECRET" not in "".join(lines)
     assert "character 27 of 30 and 28" in lines[2]
     assert "does not say" in explain(ours, None, set())
+
+
+def test_the_command_line_needs_no_other_extra():
+    """It is installed alone as a rule; a store that needs one says so when it is asked for."""
+    program = """
+import sys
+for name in ("cryptography", "redis", "sqlalchemy", "msgspec", "opentelemetry"):
+    sys.modules[name] = None
+import iop_async.cli._commands
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -15,15 +15,13 @@ from rich.console import Console
 
 import iop_async as iop
 from iop_async.cli import _commands
-from iop_async.cli._demo.aftermath import Left, compare_both
-from iop_async.cli._demo.audit import Kept, compare, read
-from iop_async.cli._demo.board import Board
+from iop_async.cli._demo.audit import StoredState, compare, read_stored
+from iop_async.cli._demo.board import STATE_STYLES, Board, cells
 from iop_async.cli._demo.gateway import APP, SCOPE, local_gateway
-from iop_async.cli._demo.looks import LOOKS, cells
-from iop_async.cli._demo.news import News, Stuck
+from iop_async.cli._demo.monitor import AppMonitor, StepFailed
 from iop_async.cli._demo.process import running_app
-from iop_async.cli._demo.stage import Stage
-from iop_async.cli._demo.troubles import locked
+from iop_async.cli._demo.scenario import Scenario
+from iop_async.cli._demo.steps import CrashState, audit, locked
 from iop_async.stores import SQLiteStore
 
 DEMO = [sys.executable, "-m", "iop_async.cli", "demo"]
@@ -39,23 +37,25 @@ def shown():
 
 
 @pytest.fixture
-def stage_of(shown, tmp_path):
-    """A stage with a gateway of so many sellers, in a process of its own."""
+def scenario_of(shown, tmp_path):
+    """A scenario with a gateway of so many sellers, in a process of its own."""
 
     @asynccontextmanager
     async def make(sellers):
         with board_into(shown) as board:
             async with local_gateway(sellers) as gateway:
                 clock = await gateway.set_speed(1)
-                yield Stage(board, gateway, clock, tmp_path / "tokens.db")
+                yield Scenario(board, gateway, clock, tmp_path / "tokens.db")
 
     return make
 
 
-async def authorize_all(stage, app):
-    for seller in stage.gateway.sellers:
-        await app.authorize(seller, await stage.gateway.approve(seller))
-    await stage.news.until("authorized", lambda: len(stage.news.authorized), stage.all)
+async def authorize_all(scenario, app):
+    for seller in scenario.gateway.sellers:
+        await app.authorize(seller, await scenario.gateway.approve(seller))
+    await scenario.monitor.wait_until(
+        "authorized", lambda: len(scenario.monitor.authorized), scenario.total
+    )
 
 
 def test_the_demo_holds_and_prints_plain_lines_where_there_is_no_terminal():
@@ -89,87 +89,93 @@ def test_the_command_fails_where_something_did_not_hold(monkeypatch):
 
 
 class TestAudit:
-    def test_every_seller_is_in_one_place(self):
+    def test_every_seller_is_in_one_set(self):
         """What the store says of itself decides whether a loss is silent."""
         live = {"held": "a", "open": "a", "given up": "a", "stale": "a", "missing": "a"}
         kept = {
-            "held": Kept("a"),
-            "open": Kept("b", is_open=True),
-            "given up": Kept("b", is_given_up=True),
-            "stale": Kept("b"),
-            "unknown to the gateway": Kept("c"),
+            "held": StoredState("a"),
+            "open": StoredState("b", is_unanswered=True),
+            "given up": StoredState("b", is_given_up=True),
+            "stale": StoredState("b"),
+            "unknown to the gateway": StoredState("c"),
         }
-        audit = compare(live, kept)
-        assert audit.held == {"held"}
-        assert audit.reported == {"open", "given up"}
-        assert audit.silent == {"stale", "missing", "unknown to the gateway"}
+        found = compare(live, kept)
+        assert found.held == {"held"}
+        assert found.reported == {"open", "given up"}
+        assert found.silent == {"stale", "missing", "unknown to the gateway"}
 
     def test_a_refresh_without_an_answer_is_held_while_the_gateway_takes_its_token(self):
         """It never got there."""
-        assert compare({"1": "a"}, {"1": Kept("a", is_open=True)}).held == {"1"}
+        assert compare({"1": "a"}, {"1": StoredState("a", is_unanswered=True)}).held == {"1"}
 
-    async def test_a_grant_that_is_really_lost_fails_the_demonstration(self, stage_of, shown):
+    async def test_a_grant_that_is_really_lost_fails_the_demonstration(self, scenario_of, shown):
         """Somebody else spends a refresh token, and the store does not know."""
-        async with stage_of(3) as stage:
-            async with running_app(stage.gateway, stage.path, stage.news.hear) as app:
-                await authorize_all(stage, app)
+        async with scenario_of(3) as scenario:
+            async with running_app(
+                scenario.gateway, scenario.path, scenario.monitor.receive
+            ) as app:
+                await authorize_all(scenario, app)
                 assert await app.stop() == 0
-            nobody = Left(frozenset(), frozenset())
-            await compare_both(stage, nobody)
-            assert stage.board.held
-            await spend(stage, "1002")
-            await compare_both(stage, nobody)
-            assert not stage.board.held
+            nobody = CrashState(frozenset(), frozenset())
+            await audit(scenario, nobody)
+            assert scenario.board.held
+            await spend(scenario, "1002")
+            await audit(scenario, nobody)
+            assert not scenario.board.held
         assert "FAIL nothing lost: 2 of 3 tokens" in shown.getvalue()
         assert "       1  lost silently" in shown.getvalue()
 
-    async def test_a_pair_in_the_journal_is_held(self, stage_of):
+    async def test_a_pair_in_the_journal_is_held(self, scenario_of):
         """The store is locked when the app has a pair to keep."""
-        async with stage_of(1) as stage:
-            app = running_app(stage.gateway, stage.path, stage.news.hear)
+        async with scenario_of(1) as scenario:
+            app = running_app(scenario.gateway, scenario.path, scenario.monitor.receive)
             async with app as process:
-                await authorize_all(stage, process)
-                with locked(stage.path):
-                    await authorize_all_again(stage, process)
+                await authorize_all(scenario, process)
+                with locked(scenario.path):
+                    await authorize_all_again(scenario, process)
                     await process.kill()
-            kept = await read(stage.path)
-            assert compare(await stage.gateway.live(), kept).held == {"1001"}
-            assert (stage.path.parent / "tokens.db.spill").stat().st_size > 0
+            kept = await read_stored(scenario.path)
+            assert compare(await scenario.gateway.live(), kept).held == {"1001"}
+            assert (scenario.path.parent / "tokens.db.spill").stat().st_size > 0
 
 
-async def spend(stage, seller):
-    store = SQLiteStore(stage.path)
+async def spend(scenario, seller):
+    store = SQLiteStore(scenario.path)
     record = await store.get(SCOPE, seller)
     await store.aclose()
     refresh_token = re.search(rb'"refresh_token":"([^"]+)"', record.body)[1].decode()
-    async with iop.Client(APP, stage.gateway.dialect) as client:
+    async with iop.Client(APP, scenario.gateway.dialect) as client:
         await iop.auth.refresh_token(client, refresh_token=refresh_token)
 
 
-async def authorize_all_again(stage, app):
-    stage.news.authorized.clear()
-    await authorize_all(stage, app)
+async def authorize_all_again(scenario, app):
+    scenario.monitor.authorized.clear()
+    await authorize_all(scenario, app)
 
 
 class TestProcess:
-    async def test_a_killed_app_is_not_waited_for(self, stage_of, shown):
+    async def test_a_killed_app_is_not_waited_for(self, scenario_of, shown):
         """What was waited for is a failed check."""
-        async with stage_of(1) as stage:
-            async with running_app(stage.gateway, stage.path, stage.news.hear) as app:
-                await authorize_all(stage, app)
+        async with scenario_of(1) as scenario:
+            async with running_app(
+                scenario.gateway, scenario.path, scenario.monitor.receive
+            ) as app:
+                await authorize_all(scenario, app)
                 await app.kill()
-                with pytest.raises(Stuck):
-                    await stage.news.until("refreshed", lambda: len(stage.news.refreshed), 1)
+                with pytest.raises(StepFailed):
+                    await scenario.monitor.wait_until(
+                        "refreshed", lambda: len(scenario.monitor.refreshed), 1
+                    )
                 await app.authorize("1001", "nobody listens")
-            assert not stage.board.held
+            assert not scenario.board.held
         assert "FAIL refreshed: 0 of 1 when the app's process ended" in shown.getvalue()
 
-    async def test_a_refused_code_is_told_without_the_code(self, stage_of):
+    async def test_a_refused_code_is_told_without_the_code(self, scenario_of):
         """By the seller who approved."""
         told = []
         async with (
-            stage_of(1) as stage,
-            running_app(stage.gateway, stage.path, told.append) as app,
+            scenario_of(1) as scenario,
+            running_app(scenario.gateway, scenario.path, told.append) as app,
         ):
             await app.authorize("1001", "0_not-a-code")
             while not any("refused" in line for line in told):
@@ -181,7 +187,9 @@ class TestProcess:
 class TestPicture:
     def test_each_seller_has_a_cell(self):
         """As long as there is room."""
-        assert cells(["fresh"] * 200, width=80, rows=7).plain.count(LOOKS["fresh"].sign) == 200
+        assert (
+            cells(["fresh"] * 200, width=80, rows=7).plain.count(STATE_STYLES["fresh"].sign) == 200
+        )
 
     def test_a_cell_of_several_sellers_shows_the_one_in_trouble(self):
         """Nothing that asks for attention disappears."""
@@ -192,16 +200,16 @@ class TestPicture:
         assert len(text.splitlines()) <= 7
 
     def test_it_fits_into_a_terminal_of_80_by_24(self, shown):
-        """All states at once, and more kinds of happenings than are shown."""
+        """All states at once, and more kinds of events than are shown."""
         board = board_into(shown, force_terminal=True)
-        news = News(board)
-        states = {str(1001 + n): [*LOOKS][n % 8] for n in range(500)}
-        news.hear({"states": states, "answered": 12_345})
+        monitor = AppMonitor(board)
+        states = {str(1001 + n): [*STATE_STYLES][n % 8] for n in range(500)}
+        monitor.receive({"states": states, "answered": 12_345})
         for number, kind in enumerate(("ambiguous", "reauthorize", "unpersisted", "error")):
-            news.hear({"event": kind, "seller": str(1001 + number), "reason": "word " * 40})
-        news.hear({"failed": "1009", "lacks_token": True, "reason": "none"})
-        news.hear({"failed": "1009", "lacks_token": False, "reason": "503"})
-        board.step("waiting", 3, 10)
+            monitor.receive({"event": kind, "seller": str(1001 + number), "reason": "word " * 40})
+        monitor.receive({"failed": "1009", "lacks_token": True, "reason": "none"})
+        monitor.receive({"failed": "1009", "lacks_token": False, "reason": "503"})
+        board.progress("waiting", 3, 10)
         lines = board._console.render_lines(board)
         assert len(lines) <= 20
         assert all(len("".join(part.text for part in line)) <= 80 for line in lines)
@@ -210,8 +218,8 @@ class TestPicture:
         """The last one's name, and how many there were before."""
         board = board_into(shown)
         for seller in ("1001", "1002", "1003"):
-            board.happenings.add("00:01", "must authorize again", seller, "why")
-        (line,) = board.happenings.lines()
+            board.recent.add("00:01", "must authorize again", seller, "why")
+        (line,) = board.recent.lines()
         assert "1003 and 2 more: must authorize again" in line.plain
 
 
@@ -236,7 +244,7 @@ def test_on_a_terminal_there_is_a_live_picture_and_ctrl_c_ends_it():
             text += piece
     assert process.returncode == 1
     assert "simulated time" in text
-    assert LOOKS["fresh"].sign in text
+    assert STATE_STYLES["fresh"].sign in text
     assert text.rstrip().endswith("Aborted!")
     assert "Traceback" not in text
 

@@ -58,11 +58,42 @@ def test_the_code_comes_back(prefix):
     assert "0_Try" not in repr(callback)
 
 
-def test_no_state_where_none_was_given():
-    """But then none may come back either."""
-    assert iop.oauth.parse_callback("code=c", state=None).state is None
+@pytest.mark.parametrize("query", ["code=c", "code=c&state=", "code=c&state=planted"])
+@pytest.mark.parametrize("state", [None, ""])
+def test_a_session_without_a_state_accepts_no_callback(query, state):
+    """It began no authorization, so somebody else did: what comes back is another's grant."""
     with pytest.raises(iop.AuthError, match="state_mismatch"):
-        iop.oauth.parse_callback("code=c&state=planted", state=None)
+        iop.oauth.parse_callback(query, state=state)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "code=c&state=s&code=d",
+        "state=other&code=c&state=s",
+        "code=c&state=s&state=s",
+        "error=e&error=f&state=s",
+        "code=c&%63ode=d&state=s",
+    ],
+)
+def test_a_parameter_that_comes_twice_is_refused(query):
+    """Two readers of such a URL may each take another one."""
+    with pytest.raises(iop.AuthError, match="repeated_parameter"):
+        iop.oauth.parse_callback(query, state="s")
+    assert iop.oauth.parse_callback("shop=1&shop=2&code=c&state=s", state="s").code == "c"
+
+
+@pytest.mark.parametrize(
+    ("url", "state", "name"), [("code=\ud800&state=s", "s", "url"), ("code=c", "\udfff", "state")]
+)
+def test_half_a_surrogate_pair_is_named(url, state, name):
+    """A web server that decodes what is no UTF-8 makes them."""
+    with pytest.raises(ValueError, match=f"{name} holds half a surrogate pair"):
+        iop.oauth.parse_callback(url, state=state)
+    for wrong in ({"state": "\ud800"}, {"redirect_uri": "https://a.b/\ud800"}, {"uuid": "\ud800"}):
+        given = {"redirect_uri": CALLBACK} | wrong
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} holds half a surrogate"):
+            iop.oauth.authorize_url(APP, iop.gateways.ALIEXPRESS, **given)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kms import kms_client, running_kms
 
 import iop_async as iop
 from iop_async.sandbox import Sandbox, SandboxApp, running
@@ -23,7 +24,7 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys,
     monkeypatch.setenv("IOP_STORE", "sqlite:///tokens.db")
     monkeypatch.chdir(tmp_path)
     sandbox = Sandbox(apps=[SandboxApp(app.key, app.secret)], old_access_token="stays")
-    with running(sandbox) as url:
+    with running(sandbox) as url, running_kms(app.secret, monkeypatch) as service:
         gateway = iop.gateways.Iop(url)
         monkeypatch.setattr(iop.gateways, "TAOBAO_GLOBAL", gateway)
         monkeypatch.setattr(iop.gateways, "TAOBAO", iop.gateways.Top(f"{url}/router/rest"))
@@ -35,14 +36,14 @@ async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys,
         namespace = {
             "session": {"state": "s"},
             "request_url": approval.headers["location"],
-            "read_from_vault": lambda _: app.secret,
             "code": sandbox.authorize("1001"),
         }
-        for block in BLOCKS:
-            code = compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            outcome = eval(code, namespace)
-            if inspect.iscoroutine(outcome):
-                await outcome
+        async with kms_client(service):
+            for block in BLOCKS:
+                code = compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                outcome = eval(code, namespace)
+                if inspect.iscoroutine(outcome):
+                    await outcome
     printed = capsys.readouterr().out
     assert "IllegalAccessToken ->" in printed
     assert "SOLD_OUT no stock left" in printed

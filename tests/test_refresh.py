@@ -28,14 +28,12 @@ def at(seconds):
     return SENT + timedelta(seconds=seconds)
 
 
-def plan(access, refresh, now, **options):
-    found = POLICY.plan(token(access, refresh, **options), at(now))
-    look = None if found.look_at is None else (found.look_at - SENT).total_seconds()
-    return found.freshness, look
+def freshness_of(access, refresh, now, **options):
+    return POLICY.freshness(token(access, refresh, **options), at(now))
 
 
 @pytest.mark.parametrize(
-    ("access", "refresh", "now", "freshness", "look"),
+    ("access", "refresh", "now", "freshness", "until"),
     [
         (30 * DAY, 180 * DAY, 0, Freshness.FRESH, 30 * DAY - 1800),
         (30 * DAY, 180 * DAY, 30 * DAY - 1800, Freshness.DUE, 30 * DAY - 60),
@@ -54,20 +52,26 @@ def plan(access, refresh, now, **options):
         (0, 60, 0, Freshness.MUST_WAIT, 60),
     ],
 )
-def test_the_states_of_a_token_s_life(access, refresh, now, freshness, look):
+def test_the_states_of_a_token_s_life(access, refresh, now, freshness, until):
     """Thirty minutes early, at most half of a short life, and no refresh where none is allowed."""
-    assert plan(access, refresh, now) == (freshness, look)
+    assert freshness_of(access, refresh, now) is freshness
+    if until is None:
+        assert freshness_of(access, refresh, 1000 * DAY) is freshness
+    else:
+        assert freshness_of(access, refresh, until - 1e-6) is freshness
+        assert freshness_of(access, refresh, until) is not freshness or until in (access, refresh)
 
 
 def test_a_token_without_a_refresh_token_is_served_to_its_end():
     """And then is dead."""
-    assert plan(100, 1000, 99, refresh_token=None) == (Freshness.CANNOT_REFRESH, 100)
-    assert plan(100, 1000, 100, refresh_token=None) == (Freshness.DEAD, None)
+    assert freshness_of(100, 1000, 99, refresh_token=None) is Freshness.CANNOT_REFRESH
+    assert freshness_of(100, 1000, 100, refresh_token=None) is Freshness.DEAD
 
 
 def test_tokens_that_die_at_the_same_second_are_refreshed_long_before():
     """A longer outage than half an hour must not cost a grant."""
-    assert plan(3 * DAY, 3 * DAY, 0) == (Freshness.FRESH, 2.5 * DAY)
+    assert freshness_of(3 * DAY, 3 * DAY, 2.5 * DAY - 1) is Freshness.FRESH
+    assert freshness_of(3 * DAY, 3 * DAY, 2.5 * DAY) is Freshness.DUE
 
 
 def test_the_last_refresh_comes_before_the_refresh_token_dies_and_only_once():
@@ -83,7 +87,7 @@ def test_the_last_refresh_comes_before_the_refresh_token_dies_and_only_once():
         refresh_expires_at=first.refresh_expires_at,
     )
     assert POLICY.due_at(last) > last.refresh_expires_at
-    assert POLICY.plan(last, at(10 * DAY)).freshness is Freshness.CANNOT_REFRESH
+    assert POLICY.freshness(last, at(10 * DAY)) is Freshness.CANNOT_REFRESH
 
 
 def test_a_policy_is_checked_when_it_is_made():
@@ -92,7 +96,7 @@ def test_a_policy_is_checked_when_it_is_made():
         with pytest.raises(ValueError, match="must be"):
             RefreshPolicy(**nonsense)
     with pytest.raises(ValueError, match="naive"):
-        POLICY.plan(token(1, 1), datetime(2026, 1, 1))  # noqa: DTZ001
+        POLICY.freshness(token(1, 1), datetime(2026, 1, 1))  # noqa: DTZ001
 
 
 seconds = st.integers(0, 10**9) | st.integers(0, 10**9).map(lambda ms: ms / 1000)
@@ -106,22 +110,18 @@ policies = st.builds(
 
 
 @given(policies, lifetimes, lifetimes, seconds)
-def test_the_plan_always_leads_on_and_never_refreshes_what_cannot_be(
-    policy, access, refresh, elapsed
-):
-    """The next look is later than now; a dead or forbidden refresh token is not presented."""
+def test_no_token_that_cannot_be_refreshed_is_to_be(policy, access, refresh, elapsed):
+    """A dead or forbidden refresh token is not presented; one that is alive may be."""
     grant = token(access, refresh)
     now = at(elapsed)
-    found = policy.plan(grant, now)
-    if found.look_at is not None:
-        assert found.look_at > now
-    may_refresh = found.freshness in (Freshness.FRESH, Freshness.DUE, Freshness.MUST_WAIT)
+    found = policy.freshness(grant, now)
+    may_refresh = found in (Freshness.FRESH, Freshness.DUE, Freshness.MUST_WAIT)
     if refresh == 0 or (refresh is not None and elapsed >= refresh):
         assert not may_refresh
     else:
         assert may_refresh
     if access is not None and elapsed >= access:
-        assert found.freshness in (Freshness.MUST_WAIT, Freshness.DEAD)
+        assert found in (Freshness.MUST_WAIT, Freshness.DEAD)
 
 
 @given(policies, st.integers(1, 10**7), st.none() | st.integers(1, 10**8))

@@ -45,7 +45,7 @@ def after(seconds):
     [
         ("taobao_global_document", 10, 60, [(None, "10011", "1001", "HK001")]),
         ("aliexpress_document", 10, 60, [(None, "1001", "1001", None)]),
-        ("aliexpress_guide", 3153599922, 3153599922, [(None, "1001", "1001", None)]),
+        ("aliexpress_guide", 3153599.922, 3153599.922, [(None, "1001", "1001", None)]),
         ("aliexpress_test_app", 86400, 172800, [(None, "1001", "1001", None)]),
         ("aliexpress_online_app", 2592000, 5184000, [(None, "4600000001", "4600000001", None)]),
         ("lazada_create", 604800, 2592000, [("my", "33747", "69904", "MY10RVM")]),
@@ -76,6 +76,33 @@ async def test_every_market_gives_the_same_token(sample, access, refresh, seller
     assert found.seller_id == sellers[0][1]
 
 
+async def test_fields_of_a_seller_that_have_no_place_are_kept():
+    """Alibaba.com's ``loginId``, say; lists that hold nothing more are not kept twice."""
+    user = {"loginId": "cn100", "user_id": "7", "country": "GLOBAL"}
+    found = await token({**MINIMAL, "user_info": user})
+    assert found.sellers == (iop.Seller(country="global", user_id="7"),)
+    assert found.extra == {"user_info": user}
+    assert (await token(SAMPLES["lazada_refresh"])).extra == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"account": "a@b.c"}, "a@b.c"),
+        ({"account_id": 7063844, "account": "a@b.c"}, "7063844"),
+        ({"havana_id": "17"}, "17"),
+        ({"user_info": {"loginId": "cn100"}}, "cn100"),
+        ({"taobao_open_uid": "AAE"}, "AAE"),
+        ({}, None),
+    ],
+)
+async def test_a_token_without_a_seller_is_named_by_what_does_not_change(fields, expected):
+    """Not by its access token, which is another one after each authorization."""
+    from iop_async.endpoints._token_answer import id_without_seller
+
+    assert id_without_seller(await token({**MINIMAL, **fields})) == expected
+
+
 async def test_one_cross_border_token_serves_six_ventures():
     """Each venture is a seller of its own."""
     found = await token(SAMPLES["lazada_cross_border"])
@@ -95,38 +122,66 @@ MINIMAL = {"code": "0", "access_token": "a", "refresh_token": "r"}
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "access", "refresh"),
     [
-        (10, after(10)),
-        ("10", after(10)),
-        (" 10 ", after(10)),
-        (2592000.0, after(2592000)),
-        ("2592000.0", after(2592000)),
-        (3153599922, after(3153599922)),
-        (0, SENT),
-        ("0", SENT),
-        (0.0, SENT),
-        (-5, SENT),
-        (1767323045000, SENT),
-        (None, None),
-        ("", None),
-        ("abc", None),
-        (True, None),
-        ([], None),
-        ({"a": 1}, None),
-        ("NaN", None),
-        ("Infinity", None),
-        ("1e999999999", None),
-        (10**40, None),
-        (99_999_999_999, after(99_999_999_999)),
-        (999_999_999_999_999, None),
+        (10, after(10), after(10)),
+        ("10", after(10), after(10)),
+        (" 10 ", after(10), after(10)),
+        (2592000.0, after(2592000), after(2592000)),
+        ("2592000.0", after(2592000), after(2592000)),
+        (2592000000, after(2592000), after(2592000)),
+        ("15552000000", after(15552000), after(15552000)),
+        (3153599922, after(3153599.922), after(3153599.922)),
+        (99_999_999_999, after(99_999_999.999), after(99_999_999.999)),
+        (1767323105000, after(60), after(60)),
+        (0, None, SENT),
+        ("0", None, SENT),
+        (0.0, None, SENT),
+        (-1, None, None),
+        ("-15552000", None, None),
+        (1767323045000, None, None),
+        (10**15, None, None),
+        (None, None, None),
+        ("", None, None),
+        ("abc", None, None),
+        (True, None, None),
+        ([], None, None),
+        ({"a": 1}, None, None),
+        ("NaN", None, None),
+        ("Infinity", None, None),
+        ("1e999999999", None, None),
+        ("1e-999999999", None, None),
+        (10**40, None, None),
     ],
 )
-async def test_lifetimes_however_they_are_written(value, expected):
-    """An unreadable one is unknown: never a crash after the code is spent, never 'for ever'."""
+async def test_lifetimes_however_they_are_written(value, access, refresh):
+    """Sane ones are believed; of no other does a token live for ever, or die unused.
+
+    A crash would come after the code was spent. Zero of a refresh token is the platform's word for
+    "cannot be refreshed".
+    """
     found = await token({**MINIMAL, "expires_in": value, "refresh_expires_in": value})
-    assert (found.expires_at, found.refresh_expires_at) == (expected, expected)
-    assert found.refreshable == (expected != SENT)
+    assert (found.expires_at, found.refresh_expires_at) == (access, refresh)
+    assert found.refreshable == (refresh != SENT)
+
+
+async def test_a_lifetime_that_is_not_believed_is_kept_and_named():
+    """So that whoever keeps the token can tell of it; one that is believed leaves no trace."""
+    fine = await token({**MINIMAL, "expires_in": "60", "refresh_expires_in": 0})
+    assert (iop.auth.doubtful_lifetimes(fine), fine.extra) == ((), {})
+    odd = await token({**MINIMAL, "expires_in": 2592000000, "refresh_expires_in": -1})
+    assert iop.auth.doubtful_lifetimes(odd) == ("expires_in", "refresh_expires_in")
+    assert odd.extra == {"expires_in": 2592000000, "refresh_expires_in": -1}
+    assert iop.auth.doubtful_lifetimes(await token(MINIMAL)) == ()
+
+
+async def test_the_moment_beside_a_lifetime_of_no_sense_is_taken_for_it():
+    """``expire_time`` is evidence of its own, milliseconds or seconds."""
+    for moment in (1767323105000, "1767323105"):
+        found = await token({**MINIMAL, "expires_in": 0, "expire_time": moment})
+        assert found.expires_at == after(60)
+    past = await token({**MINIMAL, "expire_time": 1704164645000})
+    assert past.expires_at is None
 
 
 async def test_missing_lifetimes_are_unknown_and_points_in_time_are_read():
@@ -148,7 +203,7 @@ async def test_a_missing_refresh_token_is_none(missing):
 
 
 @pytest.mark.parametrize(
-    "answer", [{"code": "0"}, {"code": "0", "access_token": ""}, {"data": [1]}]
+    "answer", [{"code": "0"}, {"code": "0", "access_token": ""}, {"code": "0", "data": [1]}]
 )
 async def test_an_answer_without_a_token_keeps_what_came(answer):
     """The code is spent: the raw answer is all there is."""
@@ -209,3 +264,28 @@ async def test_uuid_is_sent_with_a_warning():
     with pytest.warns(UserWarning, match="InvalidCode when uuid is passed"):
         await iop.auth.create_token(caller, code="c", uuid="u")
     assert caller.calls[0][1]["uuid"] == "u"
+
+
+class Bare:
+    """A gateway of a user's own: the two methods that one must have."""
+
+    encode = staticmethod(iop.gateways.ALIEXPRESS.encode)
+    decode = staticmethod(iop.gateways.ALIEXPRESS.decode)
+    base_url = "https://gateway.example/rest"
+
+
+async def test_a_gateway_that_names_no_token_endpoints_has_those_of_iop():
+    """A user's own gateway needs to encode and decode, and nothing more."""
+    urls = []
+
+    class Recorded:
+        async def send(self, request):
+            urls.append(request.url)
+            return iop.HttpResponse(200, {}, json.dumps({**MINIMAL, "seller_id": "1"}).encode())
+
+        async def aclose(self): ...
+
+    client = iop.Client(iop.App("k", "s"), Bare(), transport=Recorded())
+    async with iop.TokenManager(client, iop.stores.MemoryStore(), keeper=False) as tokens:
+        await tokens.authorize("0_code")
+    assert urls == ["https://api-sg.aliexpress.com/rest/auth/token/create"]

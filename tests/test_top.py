@@ -341,6 +341,28 @@ async def test_an_unreadable_token_result_keeps_what_came(result):
         await iop.top.refresh_token(Answers({"token_result": result}), refresh_token="r")
 
 
+REFUSED_INSIDE = [
+    ({"error_response": {"code": 27, "sub_code": "x.y", "msg": "m"}}, iop.AuthError, "27"),
+    ({"code": 15, "sub_code": "isv.invalid-refresh-token", "msg": "m"}, iop.AuthError, "15"),
+    ({"error": "invalid_grant", "error_description": "m"}, iop.ApiError, "invalid_grant"),
+    ({"error_code": "isv.refresh-token-expired", "error_msg": "m"}, iop.AuthError, "isv."),
+]
+
+
+@pytest.mark.parametrize(("result", "error", "code"), REFUSED_INSIDE)
+@pytest.mark.parametrize("as_object", [False, True])
+async def test_a_refusal_in_the_place_of_the_token_is_an_error_with_its_code(
+    result, error, code, as_object
+):
+    """The gateway calls it a success."""
+    data = {"token_result": result if as_object else json.dumps(result)}
+    with pytest.raises(error, match="m") as caught:
+        await iop.top.refresh_token(Answers(data), refresh_token="r")
+    assert type(caught.value) is error
+    assert caught.value.code.startswith(code)
+    assert caught.value.refresh_token_rejected == ("refresh-token" in json.dumps(result))
+
+
 async def test_top_token_calls_need_a_code_or_refresh_token():
     """Before anything is sent."""
     with pytest.raises(ValueError, match="code is empty"):
@@ -453,3 +475,11 @@ async def test_batches_are_for_gateways_that_have_them():
         await iop.Client(APP, iop.gateways.ALIBABA).batch(CALLS)
     with pytest.raises(ValueError, match="size is 0"):
         await batching().batch(CALLS, size=0)
+
+
+def test_a_dialect_brings_its_token_endpoints():
+    """A module serves as one; a gateway of somebody else's need not name any."""
+    assert iop.gateways.TAOBAO_SEC.token_endpoints is iop.top
+    assert iop.gateways.LAZADA_SG.token_endpoints is iop.auth
+    assert isinstance(iop.gateways.TAOBAO, iop.protocols.TokenGateway)
+    assert isinstance(iop.top, iop.protocols.TokenEndpoints)

@@ -1,4 +1,4 @@
-"""Clients of TOP that nobody here wrote, against the sandbox; and their signatures.
+"""Clients of TOP and of AliExpress that nobody here wrote, against the sandbox; and signatures.
 
 Each is installed into a folder of its own, because what they need does not go together, and runs
 in a process of its own.
@@ -81,6 +81,8 @@ def sandbox(app) -> Sandbox:
 TAOBAOPYX = "taobaopyx==0.1.1"
 TAOBAOPY = "taobaopy==6.0.1"
 TOPSDK = "topsdk==20.4.21.40"
+AFFILIATE = "py-aliexpress-affiliate==0.2.2"
+ALIEXPRESS = "python-aliexpress-api==3.1.0"
 
 TAOBAOPYX_CALLS = """
 import asyncio, io, json, sys
@@ -246,6 +248,73 @@ def test_topsdk_trades_tokens_calls_and_uploads(run, url, sandbox):
     assert (picture["title"], picture["sizes"]) == ("tea", 11_000)
     assert answers["tampered"]["code"] == 25
     assert [entry.accepted for entry in sandbox.ledger.refreshes] == [True, False]
+
+
+AFFILIATE_SEARCH = """
+import json, sys
+from aliexpress_affiliate import AliExpressClient, AliExpressError
+
+given = json.load(sys.stdin)
+
+def search(secret):
+    client = AliExpressClient("123456", secret, base_url=given["url"], session=given["session"])
+    try:
+        found = client.query_products(keywords="tea 茶", page_size=2)
+    except AliExpressError as error:
+        return type(error).__name__
+    return [[each.product_id, each.product_title, str(each.target_sale_price_decimal),
+             each.product_small_image_urls] for each in found.items]
+
+print(json.dumps([search("helloworld"), search("another secret")]))
+"""
+
+ALIEXPRESS_SEARCH = """
+import json, sys
+from urllib.parse import urlsplit
+from aliexpress_api import AliexpressApi, models
+from aliexpress_api.errors import ApiRequestException
+from aliexpress_api.skd.api import base
+
+given = json.load(sys.stdin)
+make = base.RestApi.__init__
+where = urlsplit(given["url"])
+base.RestApi.__init__ = lambda self, domain, port: make(self, where.hostname, where.port)
+
+def search(secret):
+    client = AliexpressApi("123456", secret, models.Language.EN, models.Currency.USD, "mine")
+    try:
+        found = client.get_products(keywords="tea 茶", page_size=2)
+    except ApiRequestException as error:
+        return type(error).__name__
+    assert found.current_record_count == 2
+    return [[each.product_id, each.product_title, each.target_sale_price,
+             each.product_small_image_urls] for each in found.products]
+
+print(json.dumps([search("helloworld"), search("another secret")]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("requirement", "script", "refused"),
+    [
+        pytest.param(AFFILIATE, AFFILIATE_SEARCH, "SignatureError", id="py-aliexpress-affiliate"),
+        pytest.param(
+            ALIEXPRESS, ALIEXPRESS_SEARCH, "ApiRequestException", id="python-aliexpress-api"
+        ),
+    ],
+)
+def test_clients_of_the_affiliate_search_find_products(
+    run, url, sandbox, requirement, script, refused
+):
+    """At /sync, signed with md5; and with another secret they are refused."""
+    session = sandbox.grant("1001")["access_token"]
+    found, wrong = run(requirement, script, {"url": url, "session": session})
+    assert [product_id for product_id, *_ in found] == [10**15 + 1, 10**15 + 2]
+    for _, title, price, pictures in found:
+        assert title
+        assert float(price) > 0
+        assert all(picture.startswith("https://") for picture in pictures)
+    assert wrong == refused
 
 
 NOW = datetime(2024, 8, 22, 10, 40, 3, tzinfo=UTC)

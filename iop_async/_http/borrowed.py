@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
-from .incoming import Incoming
-from .outgoing import Outgoing
-from .send_by import require_time
-from .streams import CLOSE_WITHIN, Upload
+from .._redact import MASK, is_secret
+from .messages import Chunks, Outgoing, ReceivedAnswer, require_time
+from .streams import CLOSE_TIMEOUT, Upload
 
 
 class AsyncClient(Protocol):
@@ -33,36 +32,59 @@ class ClientRoute:
     def __init__(self, client: AsyncClient, timeouts: Mapping[str, float | None]) -> None:
         self._client = client
         self._library: Any = _library_of(client)
-        self._url_class: Any = type("MaskedURL", (_MaskedURL, self._library.URL), {})
+        url_members = {"_params_class": self._library.QueryParams}
+        self._url_class: Any = type("MaskedURL", (_MaskedURL, self._library.URL), url_members)
         self._stream_class: Any = type("Stream", (_Stream, self._library.AsyncByteStream), {})
+        self._bytes_class: Any = type("Bytes", (_Bytes, self._library.ByteStream), {})
         self._timeouts = timeouts
 
-    async def carry(self, outgoing: Outgoing) -> Incoming:
+    @property
+    def max_connections(self) -> int:
+        """The limit of the client as far as can be seen; it has no public way to tell."""
+        pool = getattr(getattr(self._client, "_transport", None), "_pool", None)
+        limit = getattr(pool, "_max_connections", sys.maxsize)
+        return limit if isinstance(limit, int) else sys.maxsize
+
+    async def carry(self, outgoing: Outgoing) -> ReceivedAnswer:
         """One exchange. Raises what the client raises."""
-        require_time()
-        response = await self._client.send(
-            self._request(outgoing), stream=True, auth=None, follow_redirects=False
-        )
-        outgoing.begun = True
-        try:
-            was_read = response.is_stream_consumed  # by a hook of the client's, say
-            incoming = Incoming(
+        require_time(outgoing.send_before)
+        outgoing.begun = True  # as far as is known: not every transport traces
+        timeouts = dict(self._timeouts)
+        request = self._request(outgoing, timeouts)
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        was_read = response.is_stream_consumed  # by a hook of the client's, say
+        answer = outgoing.begin_answer(
+            ReceivedAnswer(
                 response.status_code, response.headers.raw, outgoing.limit, decoded=was_read
             )
+        )
+        try:
             if was_read:
-                incoming.feed(response.content)
+                answer.feed(response.content)
             else:
-                await incoming.read(response.aiter_raw(), response.aclose)
+                read = self._timeouts["read"] if timeouts["read"] is None else None
+                await answer.read(
+                    response.aiter_raw(), response.aclose, lambda: outgoing.expect(read)
+                )
         finally:
-            with anyio.move_on_after(CLOSE_WITHIN, shield=True):
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await response.aclose()
-        return incoming
+        return answer
 
-    def _request(self, outgoing: Outgoing) -> Any:
+    def _request(self, outgoing: Outgoing, timeouts: dict[str, float | None]) -> Any:
         async def trace(event: str, _info: object) -> None:
-            if event.startswith("connection.connect_"):
+            # The library's own read timeout does not look at what has arrived once it is over. A
+            # deadline of ours does, and learns from these events when to begin.
+            timeouts["read"] = None
+            if event.endswith("receive_response_headers.started"):
+                outgoing.expect(self._timeouts["read"])
+            elif event.endswith("receive_response_headers.complete"):
+                outgoing.expect(None)
+            elif event.startswith("connection.connect_"):
                 outgoing.begun = False
             elif event.endswith("send_request_headers.started"):
+                # once more: the client may have waited for a connection, or made one
+                require_time(outgoing.send_before)
                 outgoing.begun = True
 
         content = outgoing.content
@@ -73,9 +95,11 @@ class ClientRoute:
             headers=outgoing.headers,
             content=content if isinstance(content, bytes) else None,
             stream=None if isinstance(content, bytes) else self._stream_class(content),
-            extensions={"timeout": self._timeouts, "trace": trace},
+            extensions={"timeout": timeouts, "trace": trace},
         )
         request.url = url  # the request made a plain copy of it
+        if isinstance(content, bytes):
+            request.stream = self._bytes_class(content)
         return request
 
     async def aclose(self) -> None:
@@ -91,15 +115,22 @@ def _library_of(client: object) -> ModuleType:
     raise TypeError(msg)
 
 
+_LONGEST_SHOWN: Final = 8192
+"""Characters of a query that are put into the text of a URL: httpx takes no more than 64 KiB."""
+
+
 class _MaskedURL:
-    """A URL whose text hides the query: httpx and its instrumentations log the text of URLs.
+    """A URL whose text hides its secrets: httpx and its instrumentations log the text of URLs.
 
     A mix-in for the library's own class. Transports take the target from ``raw_path``.
     """
 
+    _params_class: Any
+
     def __init__(self, base: str, target: bytes) -> None:
         path, mark, query = target.partition(b"?")
-        super().__init__(f"{base}{path.decode()}{'?***' if mark else ''}")  # type: ignore[call-arg]
+        shown = f"{base}{path.decode()}{mark.decode()}{_masked(path.decode(), query.decode())}"
+        super().__init__(shown)  # type: ignore[call-arg]
         self._target = target
         self._query = query
 
@@ -110,6 +141,34 @@ class _MaskedURL:
     @property
     def query(self) -> bytes:
         return self._query
+
+    @property
+    def params(self) -> Any:
+        """The parameters that are sent: mocks of httpx match by them."""
+        return self._params_class(self._query.decode())
+
+
+def _masked(path: str, query: str) -> str:
+    if len(query) > _LONGEST_SHOWN:
+        return MASK
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return "&".join(
+        f"{name}{mark}{MASK if is_secret(path, name) else value}" for name, mark, value in pairs
+    )
+
+
+class _Bytes:
+    """Bytes as the library takes them. A mix-in for the library's own class.
+
+    That one is an async generator each time it is iterated; see :class:`Chunks`.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)  # type: ignore[call-arg]
+        self._content = content
+
+    def __aiter__(self) -> Chunks:
+        return Chunks(self._content)
 
 
 class _Stream:

@@ -13,13 +13,21 @@ from typing import Final
 from attrs import frozen
 
 from .._exceptions import TransportError, TransportTimeout
-from .outgoing import Outgoing
+from .messages import Outgoing
 from .streams import UploadBroken
 
 _LIBRARIES: Final = frozenset(
     {"anyio", "h11", "httpcore", "httpcore2", "httpx", "httpx2", "respx", "trio"}
 )
 _SYSTEM: Final = frozenset({"builtins", "socket", "ssl"})
+
+
+class PoolTimeout(Exception):
+    """No slot came free in time. Named as httpx and httpcore name it."""
+
+
+class QueueFull(Exception):
+    """Too many wait already."""
 
 
 @frozen
@@ -42,10 +50,11 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "TimeoutException": _Rule(TransportTimeout, "took too long"),
     "TimeoutError": _Rule(TransportTimeout, "took too long"),
     "ConnectError": _Rule(TransportError, "no connection", nothing_sent=True),
-    "ProxyError": _Rule(TransportError, "the proxy refused", nothing_sent=True),
+    "ProxyError": _Rule(TransportError, "no way through the proxy", nothing_sent=True),
     "UnsupportedProtocol": _Rule(TransportError, "no way to that address", nothing_sent=True),
     "RemoteProtocolError": _Rule(TransportError, "the answer broke off or is no HTTP"),
     "LocalProtocolError": _Rule(TransportError, "the request is no HTTP"),
+    "QueueFull": _Rule(TransportError, "not sent", nothing_sent=True),
     "UploadBroken": _Rule(TransportError, "the upload was broken off"),
     "RequestError": _Rule(TransportError, "the connection broke"),
     "NetworkError": _Rule(TransportError, "the connection broke"),
@@ -71,10 +80,35 @@ def translate(
     reason = _reason(exc)
     words = rule.words.format_map(timeouts)
     message = f"{outgoing.where}: {words}" + (f" ({reason})" if reason else "")
+    # Only our own connections raise httpcore's errors; a client of the user's may use the proxy.
+    if rule.words.startswith("no connection") and _library(exc) == "httpcore":
+        setting = _unused_proxy(outgoing.base)
+        if setting is not None:
+            message += f"; {setting} of the environment is not used: say HttpxTransport(proxy=...)"
     # Transports of other libraries raise httpx's errors, and not always the right one:
     # httpx-aiohttp calls a server that hung up a ConnectTimeout.
     nothing_sent = rule.nothing_sent and _library(exc.__cause__) in _LIBRARIES | _SYSTEM
-    return rule.error(message, may_have_been_applied=outgoing.begun and not nothing_sent)
+    error = rule.error(
+        message,
+        may_have_been_applied=outgoing.begun and not nothing_sent,
+        content=outgoing.received,
+    )
+    error.connection_was_stale = (
+        outgoing.on_kept_connection
+        and outgoing.answer is None
+        and not isinstance(error, TransportTimeout)
+    )
+    return error
+
+
+def _unused_proxy(base: str) -> str | None:
+    """The setting of the environment that names a proxy for ``https://host:port``, if one does."""
+    from urllib.request import getproxies, proxy_bypass
+
+    scheme, _, host = base.partition("://")
+    found = getproxies()
+    setting = next((name for name in (scheme, "all") if found.get(name)), None)
+    return f"{setting}_proxy" if setting and not proxy_bypass(host) else None
 
 
 def _library(exc: BaseException | None) -> str:
@@ -84,8 +118,8 @@ def _library(exc: BaseException | None) -> str:
 def _rule_for(exc: BaseException) -> _Rule | None:
     if isinstance(exc, BaseExceptionGroup):
         return next(filter(None, map(_rule_for, exc.exceptions)), None)
-    if isinstance(exc, UploadBroken):
-        return _RULES["UploadBroken"]
+    if isinstance(exc, UploadBroken | PoolTimeout | QueueFull):
+        return _RULES[type(exc).__name__]
     for cls in type(exc).__mro__:
         if cls.__module__.partition(".")[0] in _LIBRARIES or cls in (OSError, TimeoutError):
             rule = _RULES.get(cls.__name__)
@@ -95,7 +129,7 @@ def _rule_for(exc: BaseException) -> _Rule | None:
 
 
 def _reason(exc: BaseException) -> str:
-    """What the system said, from the deepest error that has something to say."""
+    """The words of the system, from the deepest error that has any."""
     reason = ""
     for error in _chain(exc):
         verify_message = getattr(error, "verify_message", "")  # of an ssl.SSLCertVerificationError
@@ -107,7 +141,7 @@ def _reason(exc: BaseException) -> str:
             reason = os.strerror(error.errno) if error.errno and is_plain else error.strerror
         elif type(error).__name__.endswith(("ProtocolError", "ProxyError")):
             reason = reason or _public_part(error)
-        elif isinstance(error, UploadBroken):
+        elif isinstance(error, UploadBroken | QueueFull):
             return str(error)
     return reason
 

@@ -18,10 +18,11 @@ import httpcore
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from .send_by import require_time
-from .streams import CLOSE_WITHIN
+from .messages import Outgoing, require_time
+from .proxies import Proxy
+from .streams import CLOSE_TIMEOUT
 
-COALESCE: Final = 64 * 1024
+COALESCE_BYTES: Final = 64 * 1024
 """Bytes of a request that wait for the rest of it."""
 
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
@@ -29,7 +30,7 @@ _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.
 
 @contextmanager
 def _failing_as(
-    timeout_error: type[httpcore.TimeoutException], error: type[httpcore.NetworkError]
+    timeout_error: type[httpcore.TimeoutException], error: type[Exception]
 ) -> Iterator[None]:
     try:
         yield
@@ -40,7 +41,16 @@ def _failing_as(
 
 
 class Sockets(httpcore.AsyncNetworkBackend):
-    """Opens TCP connections."""
+    """Opens the socket of one connection.
+
+    Attributes:
+        outgoing: the request at hand. httpcore has no way to hand it to the socket.
+        proxy: whose tunnel it goes through.
+    """
+
+    def __init__(self, proxy: Proxy | None = None) -> None:
+        self.outgoing: Outgoing | None = None
+        self.proxy = proxy
 
     async def connect_tcp(
         self,
@@ -50,14 +60,29 @@ class Sockets(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - nobody here sets any
     ) -> httpcore.AsyncNetworkStream:
-        """Raises ``httpcore.ConnectTimeout`` and ``httpcore.ConnectError``."""
+        """Raises ``httpcore.ConnectTimeout``, ``httpcore.ConnectError`` or ``ProxyError``."""
+        if self.proxy is not None:
+            return await self._connect_through(self.proxy, host, port, timeout)
         with _failing_as(httpcore.ConnectTimeout, httpcore.ConnectError), anyio.fail_after(timeout):
-            return _Stream(await anyio.connect_tcp(host, port, local_host=local_address))
+            return _Stream(await anyio.connect_tcp(host, port, local_host=local_address), self)
+
+    async def _connect_through(
+        self, proxy: Proxy, host: str, port: int, seconds: float | None
+    ) -> httpcore.AsyncNetworkStream:
+        with _failing_as(httpcore.ConnectTimeout, httpcore.ProxyError), anyio.fail_after(seconds):
+            stream = await anyio.connect_tcp(proxy.host, proxy.port)
+            try:
+                await proxy.tunnel(stream, host, port)
+            except BaseException:
+                await anyio.aclose_forcefully(stream)
+                raise
+            return _Stream(stream, self)
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: SocketStream) -> None:
+    def __init__(self, stream: SocketStream, sockets: Sockets) -> None:
         self._stream: ByteStream = stream
+        self._sockets = sockets
         self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no SQL here
         self._tls: SSLObject | None = None
         self._unsent = b""
@@ -65,29 +90,30 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         self._unsent = self._unsent + buffer if self._unsent else buffer
-        if len(self._unsent) > COALESCE:
+        if len(self._unsent) > COALESCE_BYTES:
             with _failing_as(httpcore.WriteTimeout, httpcore.WriteError), anyio.fail_after(timeout):
                 await self._flush()
 
     async def _flush(self) -> None:
         if not self._has_begun:
-            require_time()
+            if self._sockets.outgoing is not None:
+                require_time(self._sockets.outgoing.send_before)
             self._has_begun = True
         unsent, self._unsent = self._unsent, b""
         await self._stream.send(unsent)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        with anyio.move_on_after(timeout):
-            try:
-                if self._unsent:
-                    await self._flush()
-                self._has_begun = False
-                return await self._stream.receive(max_bytes)
-            except anyio.EndOfStream:
-                return b""
-            except _BROKEN as exc:
-                raise httpcore.ReadError from exc
-        raise httpcore.ReadTimeout
+        if self._sockets.outgoing is not None:
+            self._sockets.outgoing.expect(timeout)
+        try:
+            if self._unsent:
+                await self._flush()
+            self._has_begun = False
+            return await self._stream.receive(max_bytes)
+        except anyio.EndOfStream:
+            return b""
+        except _BROKEN as exc:
+            raise httpcore.ReadError from exc
 
     async def start_tls(
         self,
@@ -107,7 +133,7 @@ class _Stream(httpcore.AsyncNetworkStream):
                     standard_compatible=False,
                 )
         except BaseException:
-            with anyio.move_on_after(CLOSE_WITHIN, shield=True):
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await self.aclose()
             raise
         self._stream = stream
@@ -136,7 +162,7 @@ def _is_readable(fd: int) -> bool:
 
 
 def _holds_more(tls: SSLObject) -> bool:
-    """Whether something came with the last answer that is not part of it."""
+    """True where something came with the last answer that is not part of it."""
     try:
         tls.read(1)
     except SSLWantReadError:

@@ -13,12 +13,12 @@ from typing import BinaryIO, Final, Self
 from anyio import to_thread
 from attrs import define, field
 
-from .._models import Body, FileContent
+from .._wire import Body, FileContent
 
-CHUNK: Final = 256 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 """Bytes that are read and sent at a time; the write timeout is for one of these."""
 
-CLOSE_WITHIN: Final = 2.0
+CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a closing which nothing can interrupt may take."""
 
 
@@ -29,8 +29,7 @@ class UploadBroken(Exception):
 class Upload:
     """A body that is sent in chunks: iterate it once, then :meth:`close` it.
 
-    A class with ``__anext__`` and no async generator: a request may end before its body does, and
-    a generator that is left in the middle needs the event loop to be cleaned up.
+    No async generator, for the reason that ``Chunks`` is none.
 
     Attributes:
         length: bytes in all; ``None`` where a file can only be read to its end.
@@ -143,15 +142,17 @@ def _open_path(path: Path) -> _Piece:
 def _chunks(pieces: Iterable[_Piece]) -> Iterator[bytes]:
     for piece in pieces:
         if isinstance(piece.content, bytes):
-            for start in range(0, len(piece.content), CHUNK):
-                yield piece.content[start : start + CHUNK]
+            for start in range(0, len(piece.content), CHUNK_BYTES):
+                yield piece.content[start : start + CHUNK_BYTES]
         else:
             yield from _file_chunks(piece.content, piece.name, piece.size)
 
 
 def _file_chunks(file: BinaryIO, name: str, size: int | None) -> Iterator[bytes]:
     sent = 0
-    while chunk := _read(file, name, CHUNK if size is None else min(CHUNK, size - sent)):
+    while chunk := _read(
+        file, name, CHUNK_BYTES if size is None else min(CHUNK_BYTES, size - sent)
+    ):
         sent += len(chunk)
         yield chunk
     if size is not None and sent < size:

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command; says which extra is missing where one is."""
+    """Run the command; exit with a message where an extra is missing."""
     try:
         from ._commands import commands
     except ModuleNotFoundError as error:

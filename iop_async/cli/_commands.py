@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -16,9 +19,16 @@ from .. import gateways
 from .._client import Client
 from .._exceptions import IopError, SignatureError
 from .._models import App, Reply
+from .._redact import Secret
+from .._scrub import scrubs_frames
+from .._transport import HttpxTransport
 from ..sandbox import PROFILES, Sandbox, SandboxApp, serve
 from ._demo import demonstrate
 from ._diagnosis import RecordingSigner, explain
+from ._store import store
+
+if TYPE_CHECKING:
+    from ..protocols import Signer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,18 +37,27 @@ def commands() -> None:
     """Work with Alibaba's open platforms from the command line."""
 
 
+commands.add_command(store)
+
+
 def _pair(separator: str, form: str) -> Any:
     def split(_context: object, _option: object, values: tuple[str, ...]) -> dict[str, str]:
-        pairs = {}
-        for value in values:
+        pairs: dict[str, str] = {}
+        for place, value in enumerate(values, 1):
             left, found, right = value.partition(separator)
             if not (left and found):
-                msg = f"{value.partition(separator)[0]!r} is not of the form {form}"
+                # By its place: all of it may be a secret.
+                msg = f"number {place} is not of the form {form}"
                 raise click.BadParameter(msg)
-            pairs[left] = right
+            pairs[left] = Secret(right)
         return pairs
 
     return split
+
+
+def _hidden(_context: object, _option: object, value: str | None) -> Secret | None:
+    """Hides a value from the frames of click, which a reporter of errors may print."""
+    return None if value is None else Secret(value)
 
 
 @commands.command()
@@ -59,9 +78,9 @@ def _pair(separator: str, form: str) -> Any:
 @click.option(
     "--access-seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="How long access tokens live; as in the profile, where not given.",
+    help="Lifetime of access tokens; the profile's by default.",
 )
-@click.option("--callback", help="The only redirect_uri accepted; any, where not given.")
+@click.option("--callback", help="The only redirect_uri accepted; any by default.")
 @click.option("--allow-remote", is_flag=True, help="Listen on an address that is not loopback.")
 def sandbox(
     host: str,
@@ -75,40 +94,45 @@ def sandbox(
     allow_remote: bool,
 ) -> None:
     """Serve a local gateway; print its URLs as one line of JSON once it listens."""
-
-    async def serve_until_told() -> None:
+    try:
         state = Sandbox(
             profile=profile,
             apps=[SandboxApp(key, secret, callback=callback) for key, secret in apps.items()],
             sellers=sellers,
             access_seconds=access_seconds,
         )
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with serve(state, host=host, port=port, allow_remote=allow_remote) as url:
-                urls = {
-                    "gateway": url,
-                    "rest": f"{url}/rest",
-                    "sync": f"{url}/sync",
-                    "top": f"{url}/router/rest",
-                    "authorize": f"{url}/oauth/authorize",
-                    "panel": f"{url}/_sandbox/",
-                    "sellers": list(state.sellers),
-                }
-                click.echo(json.dumps(urls))
-                sys.stdout.flush()
-                async for _ in signals:
-                    return
-
-    try:
-        anyio.run(serve_until_told)
+        listening = partial(serve, state, host=host, port=port, allow_remote=allow_remote)
+        anyio.run(_serve_until_signalled, state, listening)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
-def _gateway(name: str) -> gateways.Iop | gateways.Top:
-    """A market by name; a URL is TOP's where it ends as TOP's do."""
+async def _serve_until_signalled(
+    state: Sandbox, listening: Callable[[], AbstractAsyncContextManager[str]]
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with listening() as url:
+            urls = {
+                "gateway": url,
+                "rest": f"{url}/rest",
+                "sync": f"{url}/sync",
+                "top": f"{url}/router/rest",
+                "authorize": f"{url}/oauth/authorize",
+                "panel": f"{url}/_sandbox/",
+                "sellers": list(state.sellers),
+            }
+            click.echo(json.dumps(urls))
+            # Who started this reads the line from a pipe, and waits for it.
+            sys.stdout.flush()
+            async for _ in signals:
+                return
+
+
+def _gateway(name: str) -> gateways.Preset:
+    """The preset of a market's name, or a gateway at a URL."""
     if "://" not in name:
         return gateways.from_name(name)
+    # DOC:101617: TOP's path is /router/rest; /api is that of its security tokens (see presets).
     is_top = name.rstrip("/").endswith(("/router/rest", "/api"))
     return gateways.Top(name) if is_top else gateways.Iop(name)
 
@@ -134,10 +158,30 @@ def _gateway(name: str) -> gateways.Iop | gateways.Top:
     help="A market's name, or the URL of a gateway.",
 )
 @click.option("--app-key", envvar="IOP_APP_KEY", required=True, help="Or IOP_APP_KEY.")
-@click.option("--app-secret", envvar="IOP_APP_SECRET", required=True, help="Or IOP_APP_SECRET.")
-@click.option("--access-token", envvar="IOP_ACCESS_TOKEN", help="Or IOP_ACCESS_TOKEN.")
+@click.option(
+    "--app-secret",
+    envvar="IOP_APP_SECRET",
+    required=True,
+    callback=_hidden,
+    help="Or IOP_APP_SECRET.",
+)
+@click.option(
+    "--access-token", envvar="IOP_ACCESS_TOKEN", callback=_hidden, help="Or IOP_ACCESS_TOKEN."
+)
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    callback=_pair("=", "NAME=VALUE"),
+    metavar="NAME=VALUE",
+    help="Sent besides, and not signed.",
+)
+@click.option(
+    "--proxy", callback=_hidden, metavar="URL", help="http://host:port of a proxy to go through."
+)
 @click.option("--get", "http_method", flag_value="GET", default=None, help="GET instead of POST.")
 @click.option("--simplify/--no-simplify", default=None, help="Ask for an answer without wrapper.")
+@scrubs_frames
 def call(
     api: str,
     params: dict[str, str],
@@ -146,42 +190,49 @@ def call(
     app_key: str,
     app_secret: str,
     access_token: str | None,
+    headers: dict[str, str],
+    proxy: str | None,
     http_method: str | None,
     *,
     simplify: bool | None,
 ) -> None:
     """Call API (a path like /order/get, or a dotted name) and print the answer as JSON.
 
-    Keys and tokens are better given in the environment, where no other user of the machine can
-    read them.
+    Keys and tokens are better given in the environment, where no other user can read them.
     """
-    recorder: RecordingSigner | None = None
-
-    async def exchange() -> Reply:
-        nonlocal recorder
-        target = _gateway(gateway)
-        recorder = RecordingSigner(target.signer)
-        target = attrs.evolve(target, signer=recorder)
-        async with Client(App(app_key, app_secret), target) as client:
-            caller = client.as_seller(access_token) if access_token else client
-            return await caller.call(
-                api,
-                params,
-                files={name: Path(path) for name, path in files.items()},
-                http_method="GET" if http_method == "GET" else "POST",
-                simplify=simplify,
-            )
-
     try:
-        reply = anyio.run(exchange)
+        target = _gateway(gateway)
+        recorder = RecordingSigner(cast("Signer", target.signer))  # those of presets do not await
+        target = attrs.evolve(target, signer=recorder)
+        transport = HttpxTransport(proxy=proxy)
+        client = Client(App(app_key, app_secret), target, transport=transport)
+        caller = client.as_seller(access_token) if access_token else client
+        request = partial(
+            caller.with_headers(headers).call,
+            api,
+            params,
+            files={name: Path(path) for name, path in files.items()},
+            http_method="GET" if http_method else "POST",
+            simplify=simplify,
+        )
+        _print(anyio.run(_within, transport, request))
     except SignatureError as error:
         click.echo(f"Error: {error}", err=True)
-        if recorder is not None:
-            click.echo(explain(recorder.signed, error.string_to_sign, recorder.secrets), err=True)
+        click.echo(explain(recorder.signed, error.string_to_sign, recorder.secrets), err=True)
         sys.exit(1)
     except (IopError, ValueError, TypeError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(json.dumps(reply.body, ensure_ascii=False, indent=2))
+
+
+async def _within(transport: HttpxTransport, request: Callable[[], Awaitable[Reply]]) -> Reply:
+    async with transport:
+        return await request()
+
+
+def _print(reply: Reply) -> None:
+    body = json.dumps(reply.body, ensure_ascii=False, indent=2)
+    # Half a surrogate pair, which a gateway may send escaped, is printed escaped too.
+    click.echo(body.encode("utf-8", "backslashreplace"))
     if reply.failure is not None:
         failure = reply.failure
         raise click.ClickException(f"the business refused: {failure.code} {failure.message}")

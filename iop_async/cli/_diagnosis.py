@@ -1,4 +1,4 @@
-"""Why two signatures differ: the commonest trouble of this platform, shown in three lines."""
+"""The difference between two signed texts, in three lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _CONTEXT = 24
 
 
 class RecordingSigner:
-    """Signs as another signer does, and remembers the text of the last signature."""
+    """Delegates to another signer, and records the text of the last signature.
+
+    While it signs: signing again later would have another timestamp.
+    """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
@@ -24,16 +27,17 @@ class RecordingSigner:
     def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
         """Sign with the other signer."""
         self.signed = string_to_sign(path, params)
-        self.secrets = secrets_in(params)
+        self.secrets = secrets_in(path or params.get("method", ""), params)
         return self._signer.sign(secret, path, params)
 
 
 def explain(ours: str, theirs: str | None, secrets: Iterable[str]) -> str:
-    """What we signed, what the gateway signed, and where they part; secrets masked."""
+    """Both signed texts around their first difference; secrets masked."""
     ours = _masked(ours, secrets)
     if theirs is None:
         return f"we signed:      {ours}\nand the gateway does not say what it signed"
     theirs = _masked(theirs, secrets)
+    # Equal texts and different signatures: only the key and the hash are left.
     if ours == theirs:
         return f"both signed:    {ours}\nso the app secret differs, or the digest"
     same = sum(
@@ -50,7 +54,7 @@ def explain(ours: str, theirs: str | None, secrets: Iterable[str]) -> str:
 
 
 def _masked(text: str, secrets: Iterable[str]) -> str:
-    """Secrets as stars, as many as they have characters, so that positions stay."""
+    """Each secret as stars of its length, so that positions stay."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "*" * len(secret))
     return text

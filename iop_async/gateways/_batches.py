@@ -7,11 +7,12 @@ from typing import Final
 
 import attrs
 
-from .._models import HttpResponse
-from ._bodies import urlencode
+from .._wire import HttpResponse
+from ._forms import urlencode
 
 CONTENT_TYPE: Final = "text/plain;charset=utf-8"
 
+# DOC:104350: the separator, the line of shared parameters, and a call that has none of its own.
 _SEPARATOR = "\r\n-S-\r\n"
 _SHARED = "#PUBLIC#"
 _NOTHING = "N"
@@ -31,7 +32,8 @@ def join(queries: Sequence[Mapping[str, str]]) -> str:
     return _SEPARATOR.join([*head, *(query or _NOTHING for query in own)])
 
 
-def split(response: HttpResponse) -> list[HttpResponse]:
+def split(response: HttpResponse, *, at_most: int) -> list[HttpResponse]:
     """The answers in a body, each as if it had come alone."""
-    parts = response.content.split(_SEPARATOR.encode())
+    # A body of nothing but separators is cut no further than is looked at.
+    parts = response.content.split(_SEPARATOR.encode(), at_most - 1)
     return [attrs.evolve(response, content=part) for part in parts]

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 from xml.parsers import expat
 
+from .._json import MAX_VALUES
+
 MAX_DEPTH: Final = 100
 """Elements within elements; TOP's own answers stay below a dozen."""
 
 
 class XmlRefused(ValueError):
-    """No XML, or XML with what no answer needs: a document type (so entities), endless depth."""
+    """No XML, or XML that no answer is: with a document type (so entities), too deep or long."""
 
 
-def read_xml(content: bytes) -> tuple[str, Any]:
+def read_xml(content: bytes, *, max_values: int = MAX_VALUES) -> tuple[str, Any]:
     """The name of the root element, and its value.
 
     An element with children is a ``dict``, a name that occurs several times in it a ``list``; an
@@ -27,6 +29,10 @@ def read_xml(content: bytes) -> tuple[str, Any]:
     Raises:
         XmlRefused: see there.
     """
+    # An element begins with "<", an attribute has a "=": both become objects, 30 bytes for each.
+    if len(content) > max_values and content.count(b"<") + content.count(b"=") > max_values:
+        msg = f"more than {max_values} values, the limit max_answer_values"
+        raise XmlRefused(msg)
     reader = _Reader()
     parser = expat.ParserCreate(encoding=None)
     parser.buffer_text = True

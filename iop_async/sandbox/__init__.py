@@ -16,11 +16,12 @@ It needs the extra ``iop-async[sandbox]``.
 from __future__ import annotations
 
 from . import _extra  # noqa: F401 - first, for its message
+from ._answers import Refusal
 from ._app import create_app
 from ._clock import Clock
 from ._faults import Fault
 from ._grants import Pair, digest
-from ._ledger import Ledger, Presented
+from ._ledger import Ledger, PresentedRefresh
 from ._parties import SandboxApp, SandboxSeller
 from ._profiles import PROFILES, Lifetimes, Profile
 from ._sandbox import Sandbox
@@ -33,8 +34,9 @@ __all__ = [
     "Ledger",
     "Lifetimes",
     "Pair",
-    "Presented",
+    "PresentedRefresh",
     "Profile",
+    "Refusal",
     "Sandbox",
     "SandboxApp",
     "SandboxSeller",

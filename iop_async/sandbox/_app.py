@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from email.utils import format_datetime
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,10 +11,21 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ._endpoints import dialect_of
+from ._dialect import Dialect
 from ._gateway import serve_request
+from ._iop.dialects import REST, SYNC
 from ._pages import consent, panel
 from ._sandbox import Sandbox
+from ._top.dialects import BATCH, ROUTER
+
+# DOC:120692 (/rest, /sync), DOC:101617 (/router/rest), DOC:104350 (/router/batch).
+_DIALECTS: Final[Mapping[str, Dialect]] = {
+    "/rest": REST,
+    "/sync": SYNC,
+    "/router/rest": ROUTER,
+    "/api": ROUTER,  # of the documentation of taobao.top.sec.token.get
+    "/router/batch": BATCH,
+}
 
 
 def create_app(sandbox: Sandbox) -> ASGIApp:
@@ -26,19 +37,23 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
     pages = _pages(sandbox)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        async def dated(message: Message) -> None:
+        async def send_with_date(message: Message) -> None:
             if message["type"] == "http.response.start":
-                date = format_datetime(sandbox.clock.wall(), usegmt=True).encode()
+                date = sandbox.clock.http_date().encode()
                 message["headers"] = [*message.get("headers", ()), (b"date", date)]
             await send(message)
 
-        dialect = dialect_of(scope["path"]) if scope["type"] == "http" else None
+        dialect = _find_dialect(scope["path"]) if scope["type"] == "http" else None
         if dialect is None:
-            await pages(scope, receive, dated)
+            await pages(scope, receive, send_with_date)
         else:
-            await serve_request(sandbox, dialect, scope, receive, dated)
+            await serve_request(sandbox, dialect, scope, receive, send)
 
     return app
+
+
+def _find_dialect(path: str) -> Dialect | None:
+    return REST if path.startswith("/rest/") else _DIALECTS.get(path.rstrip("/"))
 
 
 def _pages(sandbox: Sandbox) -> ASGIApp:
@@ -60,7 +75,7 @@ def _pages(sandbox: Sandbox) -> ASGIApp:
             ),
             Route("/_sandbox/", bound(panel.home)),
             *(
-                Route(f"/_sandbox/{name}", bound(panel.act), methods=[method])
+                Route(f"/_sandbox/{name}", bound(panel.run_action), methods=[method])
                 for method, name in panel.ACTIONS
             ),
         ]

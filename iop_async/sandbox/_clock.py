@@ -1,9 +1,19 @@
-"""The sandbox's clock: it can be moved, set, sped up and put wrong."""
+"""The sandbox's clock, which can be moved, sped up and put wrong; the dates of clients."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Final
+
+# DOC:101617: the zone of every time that TOP reads or writes.
+CHINA: Final = timezone(timedelta(hours=8))
+
+_MILLISECONDS = re.compile(r"\d{13}", re.ASCII).fullmatch
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII).fullmatch
+_CHINA_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII).fullmatch
 
 
 def utc_now() -> datetime:
@@ -37,6 +47,10 @@ class Clock:
         """The date that the gateway shows and checks timestamps against."""
         return self.now() + timedelta(seconds=self.skew)
 
+    def http_date(self) -> str:
+        """The date that the gateway shows, as a ``Date`` header has it."""
+        return format_datetime(self.wall(), usegmt=True)
+
     @property
     def speed(self) -> float:
         """Sandbox seconds in a second of the source."""
@@ -63,3 +77,26 @@ class Clock:
 
     def _jump(self, moment: datetime) -> None:
         self._origin, self._moment = self._source(), moment
+
+
+def milliseconds(text: str) -> datetime | None:
+    """The moment that epoch milliseconds of 13 digits name, if the text is one."""
+    return datetime.fromtimestamp(int(text) / 1000, UTC) if _MILLISECONDS(text) else None
+
+
+def utc_time(text: str) -> datetime | None:
+    """The moment of ``2017-11-11T12:00:00Z``, if the text is one."""
+    return _parse(text) if _UTC_TIME(text) else None
+
+
+def china_time(text: str) -> datetime | None:
+    """The moment of ``2016-01-01 12:00:00`` in China, if the text is one."""
+    moment = _parse(text) if _CHINA_TIME(text) else None
+    return moment and moment.replace(tzinfo=CHINA)
+
+
+def _parse(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

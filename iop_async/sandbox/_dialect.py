@@ -1,37 +1,40 @@
-"""What a dialect is: how a family of endpoints names an API, checks a call, and answers it."""
+"""A dialect: the way in which a family of endpoints names APIs, checks calls and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from ._answers import Answer, Ids
-from ._apis import Api
+from ._answers import Answer, Ids, Refusal, RenderedError
+from ._apis import Api, look_up
 from ._parties import SandboxApp
-from ._refusals import Refusal, Said
-from ._wire import Incoming
+from ._wire import GatewayRequest
 
-Outcome: TypeAlias = "Mapping[str, Any] | Said"
+if TYPE_CHECKING:
+    from ._sandbox import Sandbox
+
+Outcome: TypeAlias = "Mapping[str, Any] | RenderedError"
 
 
 @frozen
 class Address:
-    """Which API a call names, and how it wants to be answered.
+    """The API that a call names, and the form of answer that it asks for.
 
     Attributes:
         api: a path or a dotted name; empty where the call names none.
         prefix: what is signed before the parameters; ``None`` where no signature can be right.
         format: ``json`` or ``xml``.
-        simplify: whether the answer comes without its wrapper.
+        simplify: the answer comes without its wrapper.
+        is_filled_in: parameters may stand in the path, and then outside of the signature.
     """
 
     api: str
     prefix: str | None = ""
     format: str = "json"
     simplify: bool = False
+    is_filled_in: bool = False
 
 
 @frozen(kw_only=True)
@@ -42,10 +45,10 @@ class Dialect:
         apis: what can be called there.
         system: names of the parameters that are the gateway's own, not the API's.
         token_names: those of them that an access token goes by.
-        json_params: whether a JSON body holds parameters.
+        json_params: a JSON body holds parameters.
         address: the API that a call names.
-        admit: the app that signed a request, at a date; raises :class:`Refusal`.
-        say: a refusal in the dialect's words.
+        admit: the app that signed a request; raises :class:`Refusal`.
+        render_error: a refusal in the dialect's words.
         render: the answer to a call that went well, or was refused.
         split: the calls that a request makes, where that may be more than one.
         join: one answer made of the answers to those.
@@ -55,12 +58,20 @@ class Dialect:
     system: frozenset[str]
     token_names: tuple[str, ...]
     json_params: bool
-    address: Callable[[Incoming], Address]
-    admit: Callable[[Mapping[str, SandboxApp], Incoming, Address, datetime], SandboxApp]
-    say: Callable[[Refusal], Said]
+    address: Callable[[GatewayRequest], Address]
+    admit: Callable[[Sandbox, GatewayRequest, Address], SandboxApp]
+    render_error: Callable[[Refusal], RenderedError]
     render: Callable[[Address, Outcome, Ids], Answer]
-    split: Callable[[Incoming], Sequence[Incoming]] | None = None
-    join: Callable[[Incoming, Sequence[Answer]], Answer] | None = None
+    split: Callable[[GatewayRequest], Sequence[GatewayRequest]] | None = None
+    join: Callable[[GatewayRequest, Sequence[Answer]], Answer] | None = None
+
+    def find_api(self, sandbox: Sandbox, name: str) -> tuple[Api | None, dict[str, str]]:
+        """An API that the sandbox knows or was taught, and the parameters in its path."""
+        api, params = look_up(self.apis, name)
+        run, taught_params = look_up(sandbox.answers, name)
+        if run is None:
+            return api, params
+        return (evolve(api, run=run) if api else Api(run, needs_token=False)), taught_params
 
     def access_token(self, params: Mapping[str, str]) -> str:
         """The access token that a call carries, or none."""

@@ -1,18 +1,20 @@
-"""Faults: rules that say which calls go wrong, how, and how often."""
+"""Faults: rules that say which calls go wrong, how, and for how long."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from attrs import Factory, define, field, fields_dict
 
+from ._answers import Refusal
 from ._parties import Subject
-from ._refusals import Refusal
+
+Body: TypeAlias = "str | bytes | Callable[[bytes], bytes]"
 
 KINDS: Final[Mapping[str, bool]] = {
     "latency": True,
@@ -21,6 +23,8 @@ KINDS: Final[Mapping[str, bool]] = {
     "truncate": True,
     "control_characters": True,
     "empty": True,
+    "body": True,
+    "headers": True,
     "patch": True,
     "html": False,
     "status": False,
@@ -28,7 +32,7 @@ KINDS: Final[Mapping[str, bool]] = {
     "limit": False,
     "error": False,
 }
-"""Every kind, and whether by default it comes after the gateway has done the work."""
+"""Every kind, and its default of ``after``: the gateway does the work before it goes wrong."""
 
 _REFUSING = frozenset({"ban", "limit", "error"})
 _EDITING = frozenset({"patch", "control_characters"})
@@ -36,47 +40,63 @@ _ENDLESS = frozenset({"ban", "limit"})
 _numbers = count(1)
 
 
-def _usual_times(fault: Fault) -> int | None:
-    return None if fault.kind in _ENDLESS else 1
+def _default_times(fault: Fault) -> int | None:
+    return None if fault.kind in _ENDLESS or fault.for_seconds is not None else 1
 
 
-def _usual_after(fault: Fault) -> bool:
+def _default_after(fault: Fault) -> bool:
     return KINDS.get(fault.kind, True)
+
+
+def _default_status(fault: Fault) -> int:
+    return 503 if fault.kind == "status" else 200
 
 
 @define(kw_only=True)
 class Fault:
-    """A rule about what goes wrong.
+    """A rule about calls that go wrong.
 
     Args:
-        kind: ``latency`` (``seconds`` of real time); ``reset`` (the connection dies within the
-            answer); ``drop`` (it closes before the first byte); ``truncate``,
-            ``control_characters`` (raw tabs and line ends in a JSON string, which breaks it);
-            ``empty``; ``patch`` (members of the answer are replaced by ``fields``, those in
-            ``remove`` are left out); ``html`` (a punish page); ``status``; ``ban`` (for
-            ``seconds`` of the sandbox's time from now); ``limit`` (a ban for the rest of
-            ``seconds`` once ``calls`` were made in them); ``error`` (``code``, ``message``,
-            ``type``, ``sub_code``, ``sub_message``).
-        api, app, seller: calls that it meets; all of them by default. The narrowest that is given
+        kind: ``latency`` (``seconds`` of real time; beyond the client's patience, a timeout);
+            ``reset`` (the connection dies within the answer, before any of it unless ``after``);
+            ``drop`` (it closes before the first byte); ``truncate``; ``control_characters`` (raw
+            tabs and line ends in a JSON string, which breaks it); ``empty``; ``body`` (``body``
+            instead of the answer: text, bytes, or a function of the answer's bytes); ``headers``
+            (the answer, but for its ``headers``); ``patch`` (members of the answer are replaced
+            by ``fields``, those in ``remove`` are left out; ``fields=sandbox.grant(other)`` gives
+            another seller's pair); ``html`` (a punish page); ``status`` (an error page of
+            ``status``); ``ban`` (for ``seconds`` from now); ``limit`` (a ban once ``calls`` were
+            made within ``seconds``, for ``ban_seconds`` or the rest of those); ``error``
+            (``code``, ``message``, ``type``, ``sub_code``, ``sub_message``).
+        api, app, seller_id: calls that it applies to; all of them by default. The narrowest given
             says whose limit a ban is.
-        times: how many calls it meets: one by default, ``None`` without end, which is the default
-            of bans and limits.
-        times_each: how many of one seller at most; any number by default.
-        after: whether the gateway does the work before it goes wrong; see :data:`KINDS`.
-        status, retry_after: of a ``status``.
+        times: number of calls that go wrong: one by default, ``None`` without end, which is the
+            default of bans, limits and rules with ``for_seconds``.
+        times_each: number of one seller's at most; any by default.
+        for_seconds: time of the sandbox's clock, from now, that the rule holds; without end by
+            default: until ``sandbox.faults.clear()``.
+        after: the gateway does the work before it goes wrong; see :data:`KINDS`.
+        status: of kinds that replace the answer: 503 of ``status``, 200 of others.
+        headers: of any kind that answers: added or, by their names, replaced; ``None`` leaves one
+            out, ``date`` as well.
+        retry_after: text or number of a ``Retry-After`` among those.
     """
 
     kind: str
     api: str | None = None
     app: str | None = None
-    seller: str | None = None
-    times: int | None = field(default=Factory(_usual_times, takes_self=True))
+    seller_id: str | None = None
+    for_seconds: float | None = None
+    times: int | None = field(default=Factory(_default_times, takes_self=True))
     times_each: int | None = None
-    after: bool = field(default=Factory(_usual_after, takes_self=True))
+    after: bool = field(default=Factory(_default_after, takes_self=True))
     seconds: float = 1.0
     calls: int = 1
-    status: int = 503
-    retry_after: int | None = None
+    ban_seconds: float | None = None
+    status: int = field(default=Factory(_default_status, takes_self=True))
+    retry_after: str | float | None = None
+    headers: Mapping[str, str | None] = field(factory=dict)
+    body: Body = b""
     code: str = ""
     message: str | None = None
     type: str | None = None
@@ -86,9 +106,10 @@ class Fault:
     remove: tuple[str, ...] = field(default=(), converter=tuple)
     id: int = field(factory=lambda: next(_numbers), init=False)
     hits: int = field(default=0, init=False)
-    _until: datetime | None = field(default=None, init=False)
+    _ends_at: datetime | None = field(default=None, init=False)
+    _window_ends_at: datetime | None = field(default=None, init=False)
     _counted: int = field(default=0, init=False)
-    _met: Counter[str | None] = field(factory=Counter, init=False)
+    _hits_by_seller: Counter[str | None] = field(factory=Counter, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -103,48 +124,60 @@ class Fault:
 
     @property
     def refuses(self) -> bool:
-        """Whether it is an answer of the gateway itself, in the gateway's envelope."""
+        """True for an answer of the gateway itself, in the gateway's envelope."""
         return self.kind in _REFUSING
 
     @property
     def edits(self) -> bool:
-        """Whether it changes what one answer says, and not how the exchange goes."""
+        """True for a change of the members of one answer; the exchange goes well."""
         return self.kind in _EDITING
 
     @property
     def breaks(self) -> bool:
-        """Whether it spoils a whole exchange, be it of one call or of a batch of them."""
+        """True for a failure of a whole exchange, be it of one call or of a batch of them."""
         return not (self.refuses or self.edits or self.kind == "latency")
 
-    def meets(self, subject: Subject) -> bool:
-        """Whether a call is one of those that the rule is about."""
+    def all_headers(self) -> dict[str, str | None]:
+        """The headers that it sets or, with ``None``, leaves out; names in lower case."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
         return (
-            self.times != 0
-            and (self.times_each is None or self._met[subject.seller] < self.times_each)
-            and self.api in (None, subject.api)
-            and self.app in (None, subject.app)
-            and self.seller in (None, subject.seller)
+            headers
+            if self.retry_after is None
+            else {"retry-after": str(self.retry_after), **headers}
         )
 
-    def strike(self, subject: Subject, now: datetime) -> bool:
-        """Whether a call that it meets goes wrong. Counts the call."""
-        if self.kind == "ban" and self._until is not None and now >= self._until:
+    def applies_to(self, subject: Subject) -> bool:
+        """True for a call that the rule is about."""
+        return (
+            self.times != 0
+            and (
+                self.times_each is None or self._hits_by_seller[subject.seller_id] < self.times_each
+            )
+            and self.api in (None, subject.api)
+            and self.app in (None, subject.app)
+            and self.seller_id in (None, subject.seller_id)
+        )
+
+    def trigger(self, subject: Subject, now: datetime) -> bool:
+        """True for a call that goes wrong, of those that the rule applies to. Counts the call."""
+        if self._ends_at is not None and now >= self._ends_at:
             return False
         if self.kind == "limit" and not self._exceeded(now):
             return False
         self.hits += 1
-        self._met[subject.seller] += 1
+        self._hits_by_seller[subject.seller_id] += 1
         if self.times is not None:
             self.times -= 1
         return True
 
     def start(self, now: datetime) -> None:
-        """The rule holds from ``now`` on."""
-        if self.kind == "ban":
-            self._until = now + timedelta(seconds=self.seconds)
+        """Let the rule hold from ``now`` on."""
+        seconds = self.seconds if self.kind == "ban" else self.for_seconds
+        if seconds is not None:
+            self._ends_at = now + timedelta(seconds=seconds)
 
     def refusal(self, now: datetime) -> Refusal:
-        """What the gateway says, for a kind that :attr:`refuses`."""
+        """The refusal, for a kind that :attr:`refuses`."""
         is_ban = self.kind != "error"
         return Refusal(
             self.code or self._limit_code(),
@@ -153,28 +186,90 @@ class Fault:
             sub_code=self.sub_code,
             sub_message=self.sub_message,
             about="app" if is_ban and self.app is not None else "",
-            seconds=self._left(now) if is_ban else None,
+            seconds=self._seconds_left(now) if is_ban else None,
         )
 
-    def _left(self, now: datetime) -> int:
+    def _seconds_left(self, now: datetime) -> int:
         """Seconds that a ban goes on, the last one counted whole."""
-        left = (self._until - now).total_seconds() if self._until else self.seconds
-        return max(0, math.ceil(left))
+        until = self._ends_at if self.kind == "ban" else self._window_ends_at
+        return max(0, math.ceil((until - now).total_seconds() if until else self.seconds))
 
     def _limit_code(self) -> str:
         if self.api is not None:
             return "ApiCallLimit"
-        return "SellerCallLimit" if self.seller is not None else "AppCallLimit"
+        return "SellerCallLimit" if self.seller_id is not None else "AppCallLimit"
 
     def _exceeded(self, now: datetime) -> bool:
-        if self._until is None or now >= self._until:
-            self._until, self._counted = now + timedelta(seconds=self.seconds), 0
+        if self._window_ends_at is None or now >= self._window_ends_at:
+            self._window_ends_at, self._counted = now + timedelta(seconds=self.seconds), 0
         self._counted += 1
+        if self._counted == self.calls + 1 and self.ban_seconds is not None:
+            self._window_ends_at = now + timedelta(seconds=self.ban_seconds)
         return self._counted > self.calls
 
     def show(self) -> dict[str, Any]:
         """The rule as JSON."""
-        return {name: getattr(self, name) for name in fields_dict(Fault) if name[0] != "_"}
+        shown = {name: getattr(self, name) for name in fields_dict(Fault) if name[0] != "_"}
+        if isinstance(self.body, bytes):
+            return shown | {"body": self.body.decode("utf-8", "replace")}
+        return shown | {"body": self.body if isinstance(self.body, str) else "a function"}
+
+
+def parse_fault(members: Mapping[str, Any]) -> Fault:
+    """A rule from JSON, or from a form where everything is text. Raises ``ValueError``."""
+    if unknown := members.keys() - _READ.keys():
+        msg = f"a fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_READ))}"
+        raise ValueError(msg)
+    try:
+        return Fault(**{name: _READ[name](value) for name, value in members.items()})
+    except TypeError as error:
+        msg = f"no fault: {error}"
+        raise ValueError(msg) from None
+
+
+def _flag(value: object) -> bool:
+    return str(value).lower() in ("true", "1", "on", "yes")
+
+
+def _times(value: Any) -> int | None:
+    return None if value is None or value == "forever" else int(value)
+
+
+def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+def _body(value: Any) -> Any:
+    if callable(value) or isinstance(value, (str, bytes)):
+        return value
+    msg = f"a body is text, bytes or a function of bytes, not {type(value).__name__}"
+    raise TypeError(msg)
+
+
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "kind": str,
+    "api": _optional(str),
+    "app": _optional(str),
+    "seller_id": _optional(str),
+    "for_seconds": _optional(float),
+    "times": _times,
+    "times_each": _optional(int),
+    "after": _flag,
+    "seconds": float,
+    "calls": int,
+    "ban_seconds": _optional(float),
+    "status": int,
+    "retry_after": _optional(str),
+    "headers": dict,
+    "body": _body,
+    "code": str,
+    "message": _optional(str),
+    "type": _optional(str),
+    "sub_code": _optional(str),
+    "sub_message": _optional(str),
+    "fields": dict,
+    "remove": tuple,
+}
 
 
 @define
@@ -193,17 +288,17 @@ class Faults:
         """Let everything go well again."""
         self.rules.clear()
 
-    def strike(self, subject: Subject, now: datetime) -> list[Fault]:
-        """What happens to a call: latencies, and the first other rule that meets it."""
-        struck: list[Fault] = []
+    def trigger(self, subject: Subject, now: datetime) -> list[Fault]:
+        """The faults of a call: latencies, and the first other rule that applies to it."""
+        triggered: list[Fault] = []
         is_decided = False
         for fault in self.rules:
             is_latency = fault.kind == "latency"
             if (
                 (is_latency or not is_decided)
-                and fault.meets(subject)
-                and fault.strike(subject, now)
+                and fault.applies_to(subject)
+                and fault.trigger(subject, now)
             ):
-                struck.append(fault)
+                triggered.append(fault)
                 is_decided = is_decided or not is_latency
-        return struck
+        return triggered

@@ -10,9 +10,9 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
+from ._answers import Refusal
 from ._clock import Clock
 from ._parties import SandboxApp
-from ._refusals import Refusal
 
 Rotation: TypeAlias = Literal["single_use", "keep"]
 OldAccessToken: TypeAlias = Literal["dies", "stays"]
@@ -40,7 +40,7 @@ class Pair:
     """
 
     app: str
-    seller: str
+    seller_id: str
     generation: int
     issued_at: datetime
     access_until: datetime
@@ -54,7 +54,7 @@ class Pair:
 @frozen
 class _Code:
     app: str
-    seller: str
+    seller_id: str
     until: datetime
 
 
@@ -68,7 +68,7 @@ class Grants:
         code_seconds, access_seconds, refresh_seconds: lifetimes.
         rotation: ``single_use``: a refresh token dies when it is traded, and when the seller
             authorizes again; ``keep``: it stays valid up to its horizon.
-        old_access_token: whether the access token that goes with it dies too.
+        old_access_token: the access token that goes with it ``dies`` too, or ``stays``.
     """
 
     clock: Clock
@@ -84,11 +84,11 @@ class Grants:
     _live: dict[tuple[str, str], Pair] = field(factory=dict, init=False, repr=False)
     _generations: dict[tuple[str, str], int] = field(factory=dict, init=False, repr=False)
 
-    def issue_code(self, app: SandboxApp, seller: str) -> str:
-        """A code as it comes to the app's callback when ``seller`` approves."""
+    def issue_code(self, app: SandboxApp, seller_id: str) -> str:
+        """A code as it comes to the app's callback when the seller approves."""
         code = self.code_form.format(key=app.key, random=_random(25))
         until = self.clock.now() + timedelta(seconds=self.code_seconds)
-        self._codes[code] = _Code(app.key, seller, until)
+        self._codes[code] = _Code(app.key, seller_id, until)
         return code
 
     def redeem(self, app: SandboxApp, code: str) -> Pair:
@@ -96,15 +96,15 @@ class Grants:
         known = self._codes.get(code)
         if known is None or known.app != app.key or self.clock.now() >= known.until:
             raise Refusal("InvalidCode")
-        del self._codes[code]
-        return self.authorize(app, known.seller)
+        del self._codes[code]  # observed: the pages of all markets call a code single-use
+        return self.authorize(app, known.seller_id)
 
-    def authorize(self, app: SandboxApp, seller: str) -> Pair:
+    def authorize(self, app: SandboxApp, seller_id: str) -> Pair:
         """A first pair, or one that replaces those of an earlier authorization."""
-        self._retire(self._live.get((app.key, seller)))
+        self._retire(self._live.get((app.key, seller_id)))
         now = self.clock.now()
         seconds = self.refresh_seconds if app.refreshable else 0
-        return self._issue(app.key, seller, now, now + timedelta(seconds=seconds))
+        return self._issue(app.key, seller_id, now, now + timedelta(seconds=seconds))
 
     def refresh(self, app: SandboxApp, refresh_token: str) -> Pair:
         """Trade a refresh token for the next pair. Raises :class:`Refusal`."""
@@ -115,7 +115,8 @@ class Grants:
         if old is None or old.app != app.key or not old.refresh_live or now >= old.refresh_until:
             raise Refusal("IllegalRefreshToken")
         self._retire(old)
-        return self._issue(old.app, old.seller, now, old.refresh_until)
+        # 108260: a refresh gives the access token its whole life again, the authorization none.
+        return self._issue(old.app, old.seller_id, now, old.refresh_until)
 
     def authenticate(self, app: SandboxApp, access_token: str) -> Pair:
         """The pair that an access token belongs to. Raises :class:`Refusal`."""
@@ -128,11 +129,11 @@ class Grants:
             raise Refusal("IllegalAccessToken", about="expired")
         return pair
 
-    def revoke(self, app: str, seller: str) -> None:
+    def revoke(self, app: str, seller_id: str) -> None:
         """The seller withdraws the authorization: every token of it dies."""
-        self._live.pop((app, seller), None)
+        self._live.pop((app, seller_id), None)
         for pair in self._by_refresh.values():
-            if (pair.app, pair.seller) == (app, seller):
+            if (pair.app, pair.seller_id) == (app, seller_id):
                 pair.refresh_live = False
                 pair.access_live = False
 
@@ -140,24 +141,25 @@ class Grants:
         """The newest pair of every seller and app."""
         return list(self._live.values())
 
-    def live_pair(self, app: str, seller: str) -> Pair | None:
-        """The newest pair that ``seller`` gave ``app``."""
-        return self._live.get((app, seller))
+    def live_pair(self, app: str, seller_id: str) -> Pair | None:
+        """The newest pair that the seller gave ``app``."""
+        return self._live.get((app, seller_id))
 
     def find_refresh(self, refresh_token: str) -> Pair | None:
-        """The pair of a refresh token, whether or not it is still good."""
+        """The pair of a refresh token, be it still good or not."""
         return self._by_refresh.get(refresh_token)
 
-    def seller_of(self, *, access_token: str, refresh_token: str, code: str) -> str | None:
-        """Whom a call is about, as far as one of these tells."""
+    def find_seller_id(self, *, access_token: str, refresh_token: str, code: str) -> str | None:
+        """The owner of one of these, where one is known."""
         owner = (
             self._by_access.get(access_token)
             or self._by_refresh.get(refresh_token)
             or self._codes.get(code)
         )
-        return owner.seller if owner else None
+        return owner.seller_id if owner else None
 
     def _retire(self, pair: Pair | None) -> None:
+        # observed: TOP documents that the old refresh token ends. assumed: IOP's does as well.
         if pair is None:
             return
         if self.rotation == "single_use":
@@ -165,16 +167,17 @@ class Grants:
         if self.old_access_token == _DIES:
             pair.access_live = False
 
-    def _issue(self, app: str, seller: str, now: datetime, refresh_until: datetime) -> Pair:
-        key = (app, seller)
+    def _issue(self, app: str, seller_id: str, now: datetime, refresh_until: datetime) -> Pair:
+        key = (app, seller_id)
         self._generations[key] = generation = self._generations.get(key, 0) + 1
         pair = Pair(
             app,
-            seller,
+            seller_id,
             generation,
             now,
             now + timedelta(seconds=self.access_seconds),
             refresh_until,
+            # observed: tokens of AliExpress and TaoWorld begin so, access and refresh.
             f"50000601{_random(52)}",
             f"50001600{_random(52)}",
         )

@@ -12,17 +12,17 @@ from ._parties import Subject
 
 
 @frozen
-class Presented:
+class PresentedRefresh:
     """One refresh token that was presented.
 
     Attributes:
         at: when, by the sandbox's clock.
         app: the app key that the call named.
-        seller: whose token it was; ``None`` for one that the sandbox never issued.
-        generation: which pair of the seller it belongs to.
+        seller: id of its owner; ``None`` for a token that the sandbox never issued.
+        generation: number of its pair, among the seller's.
         token: digest of the refresh token.
-        accepted: whether it was traded for a new pair. The answer may have been lost all the same.
-        code: why not: a gateway code, or ``fault:`` and the kind that kept it from being judged.
+        accepted: it was traded for a new pair. The answer may have been lost all the same.
+        code: ``"0"``, a gateway code, or ``fault:`` and the kind that came before the judgement.
     """
 
     at: datetime
@@ -42,7 +42,7 @@ class Ledger:
     ``fault:`` and its kind.
     """
 
-    refreshes: list[Presented] = field(factory=list)
+    refreshes: list[PresentedRefresh] = field(factory=list)
     calls: Counter[tuple[str, str]] = field(factory=Counter)
 
     def record(
@@ -52,10 +52,10 @@ class Ledger:
         self.calls[subject.api, code] += 1
         if refresh_token:
             self.refreshes.append(
-                Presented(
+                PresentedRefresh(
                     at,
                     subject.app,
-                    pair.seller if pair else None,
+                    pair.seller_id if pair else None,
                     pair.generation if pair else None,
                     digest(refresh_token),
                     accepted=code == "0",
@@ -63,6 +63,6 @@ class Ledger:
                 )
             )
 
-    def presented(self, token: str) -> list[Presented]:
+    def presented(self, token: str) -> list[PresentedRefresh]:
         """Every time that the refresh token with this digest was presented."""
         return [entry for entry in self.refreshes if entry.token == token]

@@ -13,7 +13,7 @@ from python_multipart.multipart import parse_options_header
 
 @frozen
 class Upload:
-    """What is known of a file that was uploaded; its bytes are gone."""
+    """The description of an uploaded file; its bytes are gone."""
 
     name: str
     filename: str

@@ -1,4 +1,4 @@
-"""Who takes part: the apps that call and the sellers that authorize them."""
+"""The parties: apps that call, and sellers that authorize them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import field, frozen
 from .._models import Seller
 
 
-def digits(seed: str, count: int) -> int:
+def seeded_number(seed: str, count: int) -> int:
     """A number of up to ``count`` digits that is always the same for ``seed``."""
     number = int.from_bytes(hashlib.sha256(seed.encode("utf-8", "replace")).digest())
     return number % int(10**count)
@@ -28,6 +28,7 @@ class SandboxApp:
         market_only: an app sold through the service market: refreshing is refused with
             ``AUTH_TYPE_UNSUPPORTED``.
         ip_whitelist: the only addresses that may call; any by default.
+        apis: the only APIs that the app has a permission for; all by default.
     """
 
     key: str
@@ -37,6 +38,11 @@ class SandboxApp:
     refreshable: bool = field(default=True, kw_only=True)
     market_only: bool = field(default=False, kw_only=True)
     ip_whitelist: tuple[str, ...] | None = field(default=None, kw_only=True)
+    apis: tuple[str, ...] | None = field(default=None, kw_only=True)
+
+    def may_call(self, api: str) -> bool:
+        """True for an API that the app has a permission for."""
+        return self.apis is None or api in self.apis
 
 
 @frozen
@@ -68,10 +74,12 @@ def make_seller(
         seller = SandboxSeller(seller)
     name = seller.seller_id
     if not cross_border and countries:
-        countries = (countries[digits(name, 6) % len(countries)],)
+        countries = (countries[seeded_number(name, 6) % len(countries)],)
     shops = [_shop(name, country, index) for index, country in enumerate(countries or (None,))]
     return SandboxSeller(
-        name, seller.account or f"seller-{digits(name, 9)}@example.com", seller.shops or (*shops,)
+        name,
+        seller.account or f"seller-{seeded_number(name, 9)}@example.com",
+        seller.shops or (*shops,),
     )
 
 
@@ -80,19 +88,19 @@ def _shop(seller_id: str, country: str | None, index: int) -> Seller:
     seed = f"{seller_id}/{index}"
     return Seller(
         country=country,
-        seller_id=seller_id if index == 0 else str(3 * 10**8 + digits(seed, 8)),
-        user_id=str(7 * 10**8 + digits(f"user {seed}", 8)),
-        short_code=f"{(country or 'hk').upper()}{digits(seed, 5):05}",
+        seller_id=seller_id if index == 0 else str(3 * 10**8 + seeded_number(seed, 8)),
+        user_id=str(7 * 10**8 + seeded_number(f"user {seed}", 8)),
+        short_code=f"{(country or 'hk').upper()}{seeded_number(seed, 5):05}",
     )
 
 
 @frozen
 class Subject:
-    """What a call says it is about, before anything is checked.
+    """The app, API and seller that a call claims to be about, before anything is checked.
 
-    ``seller`` is whose token or code it carries, if that is known.
+    ``seller_id`` names the owner of the token or code that it carries, where that is known.
     """
 
     api: str
     app: str
-    seller: str | None
+    seller_id: str | None

@@ -26,13 +26,16 @@ def _days(access: int, refresh: int) -> Lifetimes:
     return Lifetimes(access * _DAY, refresh * _DAY)
 
 
+# 121098: of Lazada's apps online. observed: of Daraz's, in a client that quotes its guide.
+# assumed: of Miravia's and Alibaba.com's, which publish none.
 _ONLINE: Final = _days(30, 180)
+# observed: of apps in a test, in the guides of TaoWorld and Daraz. assumed: of Miravia's.
 _TEST: Final = _days(7, 30)
 
 
 @frozen(kw_only=True)
 class Profile:
-    """A market as the sandbox plays it.
+    """A market as the sandbox imitates it.
 
     Args:
         name: by which it is chosen.
@@ -42,13 +45,13 @@ class Profile:
         online, test: lifetimes of an app that is online, or still being tested.
         countries: ventures that sellers belong to, one each unless ``cross_border``.
         cross_border: a seller has a shop in every country.
-        trace_id: whether answers carry a ``_trace_id_``.
+        trace_id: answers carry a ``_trace_id_``.
     """
 
     name: str
     shape: _shapes.Shape
     code_form: str
-    code_seconds: int = 30 * 60
+    code_seconds: int = 30 * 60  # observed: TaoWorld's, Lazada's and Daraz's pages agree on it
     online: Lifetimes = _ONLINE
     test: Lifetimes = _TEST
     countries: tuple[str, ...] = ()
@@ -56,6 +59,7 @@ class Profile:
     trace_id: bool = True
 
 
+# 108065: Lazada's six ventures, in the order of its page.
 _LAZADA = ("sg", "my", "vn", "th", "ph", "id")
 
 PROFILES: Final[Mapping[str, Profile]] = {
@@ -64,22 +68,23 @@ PROFILES: Final[Mapping[str, Profile]] = {
         Profile(
             name="taobao_global",
             shape=_shapes.taobao_global,
-            code_form="0_{random}",
-            trace_id=False,
+            code_form="0_{random}",  # observed: in the sample of TaoWorld's guide
+            online=_days(30, 60),  # observed: in production; the guide says 30 and 180
+            trace_id=False,  # observed: absent from TaoWorld's answers
         ),
         Profile(
-            name="taobao_global_table",
-            shape=_shapes.taobao_global_table,
+            name="taobao_global_sample",
+            shape=_shapes.taobao_global_sample,
             code_form="0_{random}",
             trace_id=False,
         ),
         Profile(
             name="aliexpress",
             shape=_shapes.aliexpress,
-            code_form="3_{key}_{random}",
-            code_seconds=3 * 60,
-            online=_days(30, 60),
-            test=_days(1, 2),
+            code_form="3_{key}_{random}",  # observed: AliExpress's, Miravia's and Alibaba.com's
+            code_seconds=3 * 60,  # observed: on the page of /auth/token/create; an older one has 30
+            online=_days(30, 60),  # observed: document and production agree
+            test=_days(1, 2),  # observed: document and production agree
         ),
         Profile(
             name="aliexpress_sample",
@@ -93,8 +98,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
         Profile(
             name="lazada",
             shape=_shapes.lazada,
-            code_form="0_{key}_{random}",
-            test=_days(7, 14),
+            code_form="0_{key}_{random}",  # observed: in Lazada's sample
+            test=_days(7, 14),  # 121098
             countries=_LAZADA,
         ),
         Profile(
@@ -118,26 +123,28 @@ PROFILES: Final[Mapping[str, Profile]] = {
             name="miravia",
             shape=_shapes.lazada,
             code_form="3_{key}_{random}",
-            countries=("es",),
+            countries=("es",),  # assumed: its one gateway is Spain's
         ),
         Profile(
             name="daraz",
             shape=_shapes.daraz,
-            code_form="4_{key}_{random}",
-            countries=("pk", "bd", "lk", "np", "mm"),
+            code_form="4_{key}_{random}",  # observed: in a client's fixtures
+            countries=("pk", "bd", "lk", "np", "mm"),  # DOC:120243
         ),
-        Profile(name="alibaba", shape=_shapes.alibaba, code_form="3_{key}_{random}"),
+        Profile(
+            name="alibaba",
+            shape=_shapes.alibaba,
+            code_form="3_{key}_{random}",
+            test=_days(1, 7),  # observed: in answers of a test app
+        ),
         Profile(
             name="taobao",
-            shape=_shapes.taobao_global_table,
+            shape=_shapes.taobao_global,
             code_form="{random}",
-            online=_days(90, 365),
-            test=_days(1, 30),
+            online=_days(90, 365),  # observed: 7776000 and 31525571 s, by category of the app
+            test=_days(1, 30),  # assumed: a day in a test
             trace_id=False,
         ),
     )
 }
-"""By name. Where a market publishes no lifetimes (Miravia, Alibaba.com), they are Lazada's.
-
-Taobao's depend on the app: a day in a test, then as long as a seller subscribes to the app.
-"""
+"""By name. ``*_sample`` and ``lazada_by_country`` are what documents show, and nobody has met."""

@@ -9,13 +9,13 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from ..gateways._addresses import is_loopback
 from ._app import create_app
 from ._delivery import EXTENSION
 from ._sandbox import Sandbox
@@ -111,7 +111,7 @@ async def serve(
         ValueError: ``host`` is no loopback address and ``allow_remote`` was not said.
         OSError: the port is taken.
     """
-    if not (allow_remote or is_loopback(host)):
+    if not (allow_remote or _is_loopback(host)):
         msg = (
             f"the sandbox would listen on {host}, where other machines can read its tokens; "
             "use 127.0.0.1, or say allow_remote=True"
@@ -128,6 +128,14 @@ async def serve(
         finally:
             server.stop.set()
             await running
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        # Only a literal is sure to stay on this machine; of names, "localhost" does by RFC 6761.
+        return host == "localhost" or host.endswith(".localhost")
 
 
 async def _first_of(listening: asyncio.Event, running: asyncio.Task[None]) -> None:

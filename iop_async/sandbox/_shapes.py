@@ -1,4 +1,7 @@
-"""The shapes in which the markets hand out a token: names, nesting and JSON types as observed."""
+"""The shapes in which the markets hand out a token: names, nesting and JSON types.
+
+Where a document and production differ, the shape named after the market is that of production.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from attrs import frozen
 
 from .._models import Seller
 from ._grants import Pair
-from ._parties import SandboxSeller, digits
+from ._parties import SandboxSeller, seeded_number
 
 
 @frozen
@@ -19,7 +22,7 @@ class Issued:
 
     Attributes:
         skew: seconds by which the gateway misdates moments.
-        refreshed: whether a refresh, not a code, bought the pair.
+        refreshed: a refresh, not a code, bought the pair.
     """
 
     pair: Pair
@@ -35,6 +38,7 @@ class Issued:
     @property
     def refresh_expires_in(self) -> int:
         """Seconds left of the authorization; 0 for an app that may not refresh."""
+        # 108260: counts down, a refresh does not reset it. 121098: 0 means "cannot be refreshed".
         return int((self.pair.refresh_until - self.pair.issued_at).total_seconds())
 
     def milliseconds(self, moment: datetime) -> int:
@@ -46,6 +50,7 @@ Shape: TypeAlias = Callable[[Issued], dict[str, Any]]
 
 
 def _tokens(issued: Issued) -> dict[str, Any]:
+    # observed: lifetimes are numbers in the answers of every market, whatever its samples show.
     return {
         "access_token": issued.pair.access_token,
         "refresh_token": issued.pair.refresh_token,
@@ -56,6 +61,7 @@ def _tokens(issued: Issued) -> dict[str, Any]:
 
 
 def _shop(shop: Seller) -> dict[str, Any]:
+    # observed: all text, in Lazada's answers of 2018 to 2026.
     return {
         "country": shop.country,
         "user_id": shop.user_id,
@@ -65,6 +71,7 @@ def _shop(shop: Seller) -> dict[str, Any]:
 
 
 def _country(issued: Issued) -> str | None:
+    # observed: Lazada calls the venture of a cross-border seller "cb".
     return "cb" if len(issued.seller.shops) > 1 else issued.seller.shop.country
 
 
@@ -73,12 +80,25 @@ def _as_text(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def taobao_global(issued: Issued) -> dict[str, Any]:
-    """TaoWorld's sample: everything text, ``user_Id``, and an ``error_code`` in a success."""
+    """TaoWorld as it answers: numbers, and names in lower case."""
     shop = issued.seller.shop
+    # observed: no account_id and no error_code; a strict client in production reads int64.
+    return _tokens(issued) | {
+        "account_platform": "seller_center",
+        "user_id": shop.user_id,
+        "seller_id": shop.seller_id,
+        "short_code": shop.short_code,
+    }
+
+
+def taobao_global_sample(issued: Issued) -> dict[str, Any]:
+    """TaoWorld's documented sample: everything text, ``user_Id``, ``error_code`` in a success."""
+    shop = issued.seller.shop
+    # observed: in the sample of TaoWorld's guide to authorization, and in no answer.
     return _as_text(
         _tokens(issued)
         | {
-            "account_id": str(digits(f"account {shop.seller_id}", 7)),
+            "account_id": str(seeded_number(f"account {shop.seller_id}", 7)),
             "account_platform": "seller_center",
             "user_Id": shop.user_id,
             "seller_Id": shop.seller_id,
@@ -88,24 +108,14 @@ def taobao_global(issued: Issued) -> dict[str, Any]:
     )
 
 
-def taobao_global_table(issued: Issued) -> dict[str, Any]:
-    """TaoWorld's table, and what clients of it decode: numbers, and names in lower case."""
-    shop = issued.seller.shop
-    return _tokens(issued) | {
-        "account_platform": "seller_center",
-        "user_id": shop.user_id,
-        "seller_id": shop.seller_id,
-        "short_code": shop.short_code,
-    }
-
-
 def aliexpress(issued: Issued) -> dict[str, Any]:
     """AliExpress as it answers: numbers, moments in milliseconds, no ``account_id``."""
     shop = issued.seller.shop
+    # observed: answers of a test app (2023) and of an app online (2026).
     return _tokens(issued) | {
         "expire_time": issued.milliseconds(issued.pair.access_until),
         "refresh_token_valid_time": issued.milliseconds(issued.pair.refresh_until),
-        "havana_id": str(17 * 10**9 + digits(f"havana {shop.seller_id}", 9)),
+        "havana_id": str(17 * 10**9 + seeded_number(f"havana {shop.seller_id}", 9)),
         "locale": "zh_CN",
         "user_nick": issued.seller.account.partition("@")[0],
         "user_id": shop.user_id,
@@ -117,28 +127,42 @@ def aliexpress(issued: Issued) -> dict[str, Any]:
 
 def aliexpress_sample(issued: Issued) -> dict[str, Any]:
     """AliExpress's documented sample: everything text, with an ``account_id``."""
+    # observed: on the page of /auth/token/create, whose table calls the same fields numbers.
     more = {"account_id": "7063844", "account_platform": "seller_center"}
     return _as_text(aliexpress(issued) | more)
 
 
 def alibaba(issued: Issued) -> dict[str, Any]:
-    """Alibaba.com: as AliExpress, for another site."""
-    return aliexpress(issued) | {"sp": "icbu"}
+    """Alibaba.com as it answers: ids in a ``user_info`` object, one country for all."""
+    shop = issued.seller.shop
+    # observed: no `sp`, no `havana_id` and no moments, unlike AliExpress's.
+    return _tokens(issued) | {
+        "country": "GLOBAL",
+        "account_platform": "buyerApp",
+        "user_info": {
+            "loginId": issued.seller.account.partition("@")[0],
+            "user_id": shop.user_id,
+            "seller_id": shop.seller_id,
+        },
+    }
 
 
 def lazada(issued: Issued) -> dict[str, Any]:
     """Lazada and Miravia: a list of shops, which a refresh gives under two names."""
     shops = [_shop(shop) for shop in issued.seller.shops]
+    # observed: account_platform is seller_center on Lazada. assumed: Miravia's answer is alike.
     answer = _tokens(issued) | {
         "country": _country(issued),
         "account_platform": "seller_center",
         "country_user_info": shops,
     }
+    # observed: both lists, with the same members, in two refreshes of production.
     return answer | {"country_user_info_list": shops} if issued.refreshed else answer
 
 
 def lazada_by_country(issued: Issued) -> dict[str, Any]:
     """Lazada's documented variant: lifetimes as text, shops by country, users as numbers."""
+    # observed: once in the pages of Lazada's system APIs, whose other samples show a list.
     shops = {
         str(shop.country).upper(): _shop(shop) | {"user_id": int(shop.user_id or 0)}
         for shop in issued.seller.shops
@@ -152,6 +176,7 @@ def daraz(issued: Issued) -> dict[str, Any]:
     if len(issued.seller.shops) > 1:
         return lazada(issued)
     shop = issued.seller.shop
+    # observed: in production in 2026; the number comes from a client's fixture.
     return _tokens(issued) | {
         "country": shop.country,
         "account_platform": "seller_center",

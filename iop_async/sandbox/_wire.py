@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope
 
 from ._multipart import Upload, read_multipart
 
+# observed: 414 for a query of more than 8 kB.
 MAX_QUERY: Final = 8 * 1024
-"""Longest query, in bytes; above it the platform's front answers 414."""
 
 
 class Disconnected(Exception):
@@ -21,13 +21,13 @@ class Disconnected(Exception):
 
 
 @frozen
-class Incoming:
+class GatewayRequest:
     """A request, taken apart.
 
     Attributes:
         path: of the URL, decoded.
-        params: union of what stands in the query and in the body; the body wins.
-        files: what was uploaded, read and forgotten.
+        params: union of the query's and the body's; the body wins.
+        files: uploads, measured and forgotten.
         body: a body of a type that holds no parameters.
         client: address of the caller.
     """
@@ -44,13 +44,13 @@ class Incoming:
         return _header(self._headers, name)
 
 
-async def read_request(scope: Scope, receive: Receive, *, json_params: bool) -> Incoming:
+async def read_request(scope: Scope, receive: Receive, *, json_params: bool) -> GatewayRequest:
     """Read a request to its end. Raises :class:`Disconnected`.
 
     Args:
-        json_params: whether a JSON body holds parameters.
+        json_params: a JSON body holds parameters.
     """
-    params = pairs(scope["query_string"]) if scope["query_string"] else {}
+    params = parse_query(scope["query_string"]) if scope["query_string"] else {}
     client = scope["client"][0] if scope.get("client") else None
     content_type = _header(scope["headers"], b"content-type")
     kind = content_type.partition(b";")[0].strip().lower()
@@ -62,12 +62,12 @@ async def read_request(scope: Scope, receive: Receive, *, json_params: bool) -> 
     else:
         body = b"".join([chunk async for chunk in _chunks(receive)])
         if kind == b"application/x-www-form-urlencoded":
-            params |= pairs(body)
+            params |= parse_query(body)
             body = b""
         elif kind == b"application/json" and json_params:
             params |= _json(body)
             body = b""
-    return Incoming(scope["path"], params, files, body, client, scope["headers"])
+    return GatewayRequest(scope["path"], params, files, body, client, scope["headers"])
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
@@ -88,7 +88,7 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
         more = message.get("more_body", False)
 
 
-def pairs(text: bytes) -> dict[str, str]:
+def parse_query(text: bytes) -> dict[str, str]:
     """The parameters in a query or a form, blank ones included."""
     return dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True))
 
@@ -101,7 +101,11 @@ def _json(body: bytes) -> dict[str, str]:
         return {}
     if not isinstance(members, dict):
         return {}
-    return {_whole(name): _text(value) for name, value in members.items() if value is not None}
+    return {
+        _without_surrogates(name): _text(value)
+        for name, value in members.items()
+        if value is not None
+    }
 
 
 def _text(value: Any) -> str:
@@ -109,9 +113,9 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _whole(value)
+    return _without_surrogates(value)
 
 
-def _whole(text: str) -> str:
+def _without_surrogates(text: str) -> str:
     """Text without halves of surrogate pairs, which JSON can write and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Where records are kept: in a file, in a database, or in memory; and the journal for its failures.
+"""Stores of records: in a file, in a database, in memory; and the journal for their failures.
 
 Every store keeps the promises of :class:`~iop_async.protocols.TokenStore`, and so can your own:
 :class:`iop_async.testing.StoreConformance` tells whether it does.
@@ -8,10 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from .._records import Record
+from ..protocols import StoreReport
+from ._journal import SpillJournal
 from ._memory import MemoryStore
-from ._spill import SpillJournal
 from ._sqlite import SQLiteStore
-from ._urls import from_url
+from ._urls import ConfiguredStore, from_url
 
 if TYPE_CHECKING:
     from ._encrypted import EncryptedStore
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ._sqlalchemy import SQLAlchemyStore
 
 __all__ = [
+    "ConfiguredStore",
     "EncryptedStore",
     "MemoryStore",
     "Record",
@@ -26,6 +28,7 @@ __all__ = [
     "SQLAlchemyStore",
     "SQLiteStore",
     "SpillJournal",
+    "StoreReport",
     "from_url",
 ]
 
@@ -37,7 +40,7 @@ _NEEDS_AN_EXTRA: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """What needs an extra is imported where it is used first."""
+    """Import a store that needs an extra when it is used first."""
     if name in _NEEDS_AN_EXTRA:
         return getattr(import_module(_NEEDS_AN_EXTRA[name], __name__), name)
     msg = f"module {__name__!r} has no attribute {name!r}"

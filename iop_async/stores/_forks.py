@@ -15,12 +15,12 @@ from time import monotonic
 from typing import Final, Protocol
 from weakref import WeakSet
 
-_PATIENCE: Final = 10.0
+_FORK_TIMEOUT: Final = 10.0
 """Seconds that a fork waits for transactions to end. Past that the child must not use its store."""
 
 
 class Watched(Protocol):
-    """Something with a thread, and files that the thread holds open."""
+    """An object with a thread, and files that the thread holds open."""
 
     def before_fork(self) -> Callable[[float], object] | None:
         """Begin to let go; what it returns waits for the end of that, for so many seconds."""
@@ -46,7 +46,7 @@ def watch(watched: Watched) -> None:
 
 def _before() -> None:
     _one_at_a_time.acquire()
-    until = monotonic() + _PATIENCE
+    until = monotonic() + _FORK_TIMEOUT
     for wait in [watched.before_fork() for watched in tuple(_watched)]:
         if wait is not None:
             wait(max(0.0, until - monotonic()))

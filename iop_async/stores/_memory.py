@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from heapq import nsmallest
+from typing import Final, Self
 
 from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
 
-from .._models import require_aware
+from .._closing import ClosesOnExit
+from .._inputs import require_aware
 from .._records import Record
-from ._checks import check_lease, check_record
-from ._decide import is_repetition
-from ._pages import Pages
-from ._times import utc_now
+from ..protocols import MAX_LEASE_SECONDS, StoreReport
+from ._base import Pages, utc_now
+from ._contract import check_lease, check_names, check_record, is_repetition
+
+_MAX_LEASE: Final = timedelta(seconds=MAX_LEASE_SECONDS)
 
 
 @define
@@ -23,10 +26,19 @@ class _Row:
     holder: str | None = None
     until: datetime | None = None
 
-    def wake_at(self) -> datetime | None:
-        if self.record.due_at is None or self.until is None:
+    def wake_at(self, now: datetime) -> datetime | None:
+        ends = self._lease_ends(now)
+        if self.record.due_at is None or ends is None:
             return self.record.due_at
-        return max(self.record.due_at, self.until)
+        return max(self.record.due_at, ends)
+
+    def is_leased(self, now: datetime) -> bool:
+        ends = self._lease_ends(now)
+        return ends is not None and ends > now
+
+    def _lease_ends(self, now: datetime) -> datetime | None:
+        is_bounded = self.until is not None and self.until - now <= _MAX_LEASE
+        return self.until if is_bounded else None  # one of a clock that was put back
 
     def release(self) -> None:
         self.holder = self.until = None
@@ -35,13 +47,13 @@ class _Row:
 @define
 class _Scope:
     found: dict[str, _Row] = Factory(dict)
-    floor: int = 0
+    revision_floor: int = 0
 
     def rows(self) -> Iterator[_Row]:
-        return (row for seller, row in self.found.items() if seller == row.record.seller)
+        return (row for seller_id, row in self.found.items() if seller_id == row.record.seller_id)
 
 
-class MemoryStore:
+class MemoryStore(ClosesOnExit):
     """Keeps records in this process's memory: for tests, and for tokens that may be lost.
 
     Nothing survives the process, and no other process sees it: a seller whose refresh token was
@@ -58,12 +70,27 @@ class MemoryStore:
         self._now = now
         self._scopes: dict[str, _Scope] = {}
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def create_tables(self) -> None:
+        """There are none to make."""
+
+    async def check(self, scope: str = "") -> StoreReport:
+        """See :class:`~iop_async.protocols.Checkable`: there is nothing to look at."""
+        check_names(scope)
+        await checkpoint()
+        return StoreReport(
+            store="memory", server="this process", warnings=("nothing outlives this process",)
+        )
+
     # Nothing below waits between its checkpoint and its end, so every method is one step.
 
-    async def get(self, scope: str, seller: str) -> Record | None:
-        """The record that ``seller`` finds."""
+    async def get(self, scope: str, seller_id: str) -> Record | None:
+        """The record that ``seller_id`` finds."""
+        check_names(scope, seller_id)
         await checkpoint()
-        row = self._scope(scope).found.get(seller)
+        row = self._scope(scope).found.get(seller_id)
         return row.record if row else None
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
@@ -71,8 +98,8 @@ class MemoryStore:
         check_record(record)
         await checkpoint()
         scope = self._scope(record.scope)
-        row = scope.found.get(record.seller)
-        if row is not None and row.record.seller != record.seller:
+        row = scope.found.get(record.seller_id)
+        if row is not None and row.record.seller_id != record.seller_id:
             row = None
         is_repeated = is_repetition(row.record if row else None, record)
         if row is None or not is_repeated:
@@ -83,35 +110,37 @@ class MemoryStore:
 
     def _write(self, scope: _Scope, row: _Row | None, record: Record) -> _Row:
         if row is None:
-            row = _Row(evolve(record, revision=scope.floor))
+            row = _Row(evolve(record, revision=scope.revision_floor))
         written = evolve(record, revision=row.record.revision + 1)
-        for seller in row.record.sellers:
-            if scope.found.get(seller) is row:
-                del scope.found[seller]
+        for seller_id in row.record.seller_ids:
+            if scope.found.get(seller_id) is row:
+                del scope.found[seller_id]
         row.record = written
-        found = map(scope.found.get, written.sellers)
+        found = map(scope.found.get, written.seller_ids)
         for loser in {id(loser): loser for loser in found if loser is not None}.values():
-            _take(scope, loser, written.sellers)
-        for seller in written.sellers:
-            scope.found[seller] = row
+            _detach_sellers(scope, loser, written.seller_ids)
+        for seller_id in written.seller_ids:
+            scope.found[seller_id] = row
         return row
 
-    async def remove(self, scope: str, seller: str) -> bool:
-        """Forget the record that ``seller`` finds; whether there was one."""
+    async def remove(self, scope: str, seller_id: str) -> bool:
+        """Forget the record that ``seller_id`` finds; whether there was one."""
+        check_names(scope, seller_id)
         await checkpoint()
         kept = self._scope(scope)
-        row = kept.found.get(seller)
+        row = kept.found.get(seller_id)
         if row is None:
             return False
-        for name in row.record.sellers:
+        for name in row.record.seller_ids:
             del kept.found[name]
-        kept.floor = max(kept.floor, row.record.revision)
+        kept.revision_floor = max(kept.revision_floor, row.record.revision)
         return True
 
     async def claim(
         self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
     ) -> list[Record]:
-        """Lease records that are due and not leased, those that die first first."""
+        """Lease records that are due and not leased, ordered by expiry, earliest first."""
+        check_names(scope, holder)
         check_lease(seconds)
         require_aware("due_by", due_by)
         await checkpoint()
@@ -121,20 +150,23 @@ class MemoryStore:
             for row in self._scope(scope).rows()
             if row.record.due_at is not None
             and row.record.due_at <= due_by
-            and (row.until is None or row.until <= now)
+            and not row.is_leased(now)
         )
-        claimed = nsmallest(limit, ready, key=_death)
+        claimed = nsmallest(limit, ready, key=_expiry)
         for row in claimed:
             row.holder, row.until = holder, now + timedelta(seconds=seconds)
         return [row.record for row in claimed]
 
-    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
+    async def lease(
+        self, scope: str, seller_id: str, *, holder: str, seconds: float
+    ) -> Record | None:
         """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
+        check_names(scope, seller_id, holder)
         check_lease(seconds, may_be_zero=True)
         await checkpoint()
-        row = self._scope(scope).found.get(seller)
+        row = self._scope(scope).found.get(seller_id)
         now = self._now()
-        if row is None or (row.holder != holder and row.until is not None and row.until > now):
+        if row is None or (row.holder != holder and row.is_leased(now)):
             return None
         if seconds:
             row.holder, row.until = holder, now + timedelta(seconds=seconds)
@@ -143,9 +175,11 @@ class MemoryStore:
         return row.record
 
     async def next_due(self, scope: str) -> datetime | None:
-        """When :meth:`claim` will find something next, leases considered."""
+        """The moment at which :meth:`claim` finds something next, leases considered."""
+        check_names(scope)
         await checkpoint()
-        moments = (row.wake_at() for row in self._scope(scope).rows())
+        now = self._now()
+        moments = (row.wake_at(now) for row in self._scope(scope).rows())
         return min((moment for moment in moments if moment is not None), default=None)
 
     def records(self, scope: str) -> AsyncIterator[Record]:
@@ -165,16 +199,18 @@ class MemoryStore:
         return self._scopes.setdefault(scope, _Scope())
 
 
-def _death(row: _Row) -> tuple[bool, datetime | None]:
+def _expiry(row: _Row) -> tuple[bool, datetime | None]:
     dies_at = row.record.dies_at
     return (dies_at is None, dies_at)
 
 
-def _take(scope: _Scope, row: _Row, taken: tuple[str, ...]) -> None:
+def _detach_sellers(scope: _Scope, row: _Row, taken: tuple[str, ...]) -> None:
     record = row.record
-    left = tuple(seller for seller in record.sellers if seller not in taken)
-    if record.seller not in left:
-        scope.floor = max(scope.floor, record.revision)
+    left = tuple(seller_id for seller_id in record.seller_ids if seller_id not in taken)
+    if record.seller_id not in left:
+        scope.revision_floor = max(scope.revision_floor, record.revision)
     if left:
-        seller = record.seller if record.seller in left else left[0]
-        row.record = evolve(record, seller=seller, sellers=left, revision=record.revision + 1)
+        seller_id = record.seller_id if record.seller_id in left else left[0]
+        row.record = evolve(
+            record, seller_id=seller_id, seller_ids=left, revision=record.revision + 1
+        )

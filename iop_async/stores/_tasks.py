@@ -1,4 +1,4 @@
-"""What a store is asked to do is done by tasks of its own, not by those who ask.
+"""Tasks of a store, which do what it is asked to do in the place of those who ask.
 
 A task that is cancelled in the middle of a statement leaves a connection of which nobody knows
 what it will say next, and a write of which nobody knows whether it was made. So those who ask only
@@ -16,7 +16,7 @@ from .._exceptions import StoreError
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 20.0
+_CLOSE_TIMEOUT: Final = 20.0
 """Seconds that closing waits for what is being done. What is cut off then may have been done."""
 
 
@@ -91,14 +91,16 @@ class Tasks:
         self.require_asyncio()
         loop = asyncio.get_running_loop()
         if self._closing is None:
-            self._closing = loop.create_task(self._close(release))
+            self._closing = loop.create_task(self.finish(release))
         if self._closing.get_loop() is loop:
             await asyncio.wait((self._closing,))
 
-    async def _close(self, release: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def finish(self, release: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let what was begun in this event loop be done, then ``release``."""
         loop = asyncio.get_running_loop()
-        while ours := {task for task in self._running if task.get_loop() is loop}:
-            _, late = await asyncio.wait(ours, timeout=_PATIENCE)
+        # at one stroke: other event loops begin theirs meanwhile, in threads
+        while ours := {task for task in tuple(self._running) if task.get_loop() is loop}:
+            _, late = await asyncio.wait(ours, timeout=_CLOSE_TIMEOUT)
             for task in late:
                 task.cancel()
         await release()

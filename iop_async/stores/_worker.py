@@ -1,4 +1,4 @@
-"""A thread that does what tasks ask of it, everything that is waiting in one go.
+"""A thread that does what tasks ask of it: all that is waiting in one go.
 
 Tasks of any event loop may ask, of asyncio or trio, one after the other or at once: the thread
 belongs to none of them. A task that is cancelled while it waits takes nothing back: what it asked
@@ -8,24 +8,86 @@ for is done all the same, with what the others asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
-from threading import Lock, Thread
-from typing import Any, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import finalize
 
 import anyio
+from anyio.lowlevel import current_token
 from anyio.to_thread import run_sync
+from attrs import define, field
 
 from .._exceptions import StoreError
 from . import _forks
-from ._jobs import Job
-from ._thread import End, Inbox, Pause, Resource, work
 
 T = TypeVar("T")
 C = TypeVar("C")
+
+_CallInLoop: TypeAlias = Callable[[Callable[[], object]], object]
+
+_BATCH_MAX: Final = 512
+"""Jobs in one transaction: the most that a caller waits for besides its own."""
+
+
+def _caller_of_this_loop() -> _CallInLoop:
+    token: Any = current_token()
+    loop = getattr(token, "native_token", token)
+    call: _CallInLoop = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+    return call
+
+
+@define(eq=False)
+class Job(Generic[C, T]):
+    """One operation on a resource ``C``, and its result or its error.
+
+    Made in the task that waits for it, whose event loop it remembers.
+    """
+
+    operation: Callable[[C], T] = field(repr=False)
+    done: anyio.Event = field(factory=anyio.Event, init=False)
+    value: T | None = field(default=None, init=False, repr=False)
+    error: BaseException | None = field(default=None, init=False)
+    call_in_loop: _CallInLoop = field(factory=_caller_of_this_loop, init=False, repr=False)
+
+    def succeed(self, value: T) -> None:
+        """Set the result; :meth:`fail` may still follow, where the commit fails."""
+        self.value = value
+
+    def fail(self, error: BaseException) -> None:
+        """Set the error. Our own lose the frames of the thread, whose locals hold bodies."""
+        self.error = error.with_traceback(None) if isinstance(error, StoreError) else error
+
+
+class Resource(Protocol):
+    """A connection, say, that no thread but the worker's touches."""
+
+    def serve(self, jobs: Sequence[Job[Any, Any]]) -> None:
+        """Do the jobs; each of them ends in :meth:`Job.succeed` or :meth:`Job.fail`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; :meth:`serve` may be called again."""
+        ...
+
+
+@define(eq=False)
+class _Pause:
+    """Order to let go of the resource until it is over: a fork is near."""
+
+    reached: Event = field(factory=Event)
+    over: Event = field(factory=Event)
+
+
+@define(eq=False)
+class _End:
+    """Order to let go of the resource and to end."""
+
+
+_Inbox: TypeAlias = "SimpleQueue[Job[Any, Any] | _Pause | _End]"
 
 
 class Worker(Generic[C]):
@@ -44,14 +106,14 @@ class Worker(Generic[C]):
         self._resource = resource
         self._closed = False
         self._lost = False
-        self._pause: Pause | None = None
+        self._pause: _Pause | None = None
         self._start_over()
         _forks.watch(self)
 
     def _start_over(self) -> None:
         self._process = os.getpid()
         self._lock = Lock()
-        self._inbox: Inbox = SimpleQueue()
+        self._inbox: _Inbox = SimpleQueue()
         self._thread: Thread | None = None
         self.has_begun = False
 
@@ -103,10 +165,10 @@ class Worker(Generic[C]):
     def _start(self) -> None:
         # Not kept from ending by a thread: what is acknowledged is durable, and what is not is not.
         self._thread = Thread(
-            target=work, args=(self._inbox, self._resource), name=self._name, daemon=True
+            target=_work, args=(self._inbox, self._resource), name=self._name, daemon=True
         )
         self._thread.start()
-        finalize(self, self._inbox.put, End())
+        finalize(self, self._inbox.put, _End())
 
     async def aclose(self) -> None:
         """Do what was asked for, let go of the resource, and end the thread."""
@@ -114,7 +176,7 @@ class Worker(Generic[C]):
             thread, is_first = self._thread, not self._closed
             self._closed = True
             if thread is not None and is_first:
-                self._inbox.put(End())
+                self._inbox.put(_End())
         if thread is not None and self._process == os.getpid():
             # cancelled, the thread would still be at work when the caller thinks it has ended
             with anyio.CancelScope(shield=True):
@@ -126,7 +188,7 @@ class Worker(Generic[C]):
             return None
         if self._closed:
             return self._thread.join
-        self._pause = Pause()
+        self._pause = _Pause()
         self._inbox.put(self._pause)
         return self._pause.reached.wait
 
@@ -148,3 +210,58 @@ def _undo(job: Job[C, T], undo: Callable[[C, T], object], resource: C) -> None:
     # jobs are done in order, so this one is done after the one that it undoes
     if job.error is None:
         undo(resource, job.value)  # type: ignore[arg-type]
+
+
+def _work(inbox: _Inbox, resource: Resource) -> None:
+    """Body of the thread: takes what is waiting, does it, wakes who waited, until it is to end."""
+    while True:
+        jobs, then = _waiting(inbox)
+        if jobs:
+            _serve(resource, jobs)
+        del jobs  # no secret stays here while nothing happens
+        if then is not None:
+            resource.close()
+        if isinstance(then, _Pause):
+            then.reached.set()
+            then.over.wait()
+        elif isinstance(then, _End):
+            return
+
+
+def _waiting(inbox: _Inbox) -> tuple[list[Job[Any, Any]], _Pause | _End | None]:
+    """Batch of the jobs that wait, and the order behind them; waits until there is something."""
+    jobs: list[Job[Any, Any]] = []
+    item = inbox.get()
+    while isinstance(item, Job):
+        jobs.append(item)
+        if len(jobs) == _BATCH_MAX:
+            return jobs, None
+        try:
+            item = inbox.get_nowait()
+        except Empty:
+            return jobs, None
+    return jobs, item
+
+
+def _serve(resource: Resource, jobs: list[Job[Any, Any]]) -> None:
+    try:
+        resource.serve(jobs)
+    except BaseException as error:  # noqa: BLE001 - a bug; those who wait must learn of it
+        for job in jobs:
+            job.fail(error)
+    _wake(jobs)
+
+
+def _wake(jobs: Iterable[Job[Any, Any]]) -> None:
+    """Wake those who wait for the jobs, each in its own event loop; from any thread."""
+    by_loop: dict[_CallInLoop, list[anyio.Event]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.call_in_loop, []).append(job.done)
+    for call_in_loop, events in by_loop.items():
+        with suppress(RuntimeError):  # that event loop has ended, and with it who waited there
+            call_in_loop(partial(_set_all, events))
+
+
+def _set_all(events: list[anyio.Event]) -> None:
+    for event in events:
+        event.set()

@@ -1,7 +1,8 @@
 """For the tests of those who use this library; needs pytest.
 
 :class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a test,
-for stores of your own; :class:`MovableClock` lets thirty days pass at once.
+for stores of your own; :class:`MovableClock` lets thirty days pass at once; :class:`FakeCaller`
+answers calls from a dict.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ except ImportError as _error:
 if TYPE_CHECKING:
     from ._clock import MovableClock
     from ._conformance import StoreConformance
+    from ._fake import FakeCaller
 
-__all__ = ["MovableClock", "StoreConformance"]
+__all__ = ["FakeCaller", "MovableClock", "StoreConformance"]
 
 pytest.register_assert_rewrite(f"{__name__}._conformance")
 
@@ -28,6 +30,8 @@ def __getattr__(name: str) -> Any:
     """Imported where it is used: pytest loads this package, for its fixtures, at every start."""
     if name == "StoreConformance":
         return import_module("._conformance", __name__).StoreConformance
+    if name == "FakeCaller":
+        return import_module("._fake", __name__).FakeCaller
     if name == "MovableClock":
         return import_module("._clock", __name__).MovableClock
     msg = f"module {__name__!r} has no attribute {name!r}"

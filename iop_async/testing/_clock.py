@@ -20,20 +20,30 @@ class MovableClock:
         self._start = start or datetime.now(UTC)
         self._began = monotonic()  # the machine's own time may be set meanwhile
         self._speed = speed
+        self._passed = 0.0
         self._moved = anyio.Event()
 
     def now(self) -> datetime:
         """The time, aware UTC."""
-        return self._start + timedelta(seconds=(monotonic() - self._began) * self._speed)
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """Seconds that have passed since the clock was made."""
+        return self._passed + (monotonic() - self._began) * self._speed
 
     def advance(self, seconds: float) -> None:
         """Let so much time pass at once; whoever sleeps until then wakes up."""
-        self._start += timedelta(seconds=seconds)
+        self._passed += seconds
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
 
-    async def sleep_until(self, moment: datetime) -> None:
-        """Return at ``moment``, or at once where it is over."""
-        while (left := (moment - self.now()).total_seconds()) > 0:
+    def set_by(self, seconds: float) -> None:
+        """Set the clock forward, or back by less than 0; no time passes by that."""
+        self._start += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when so many seconds have passed."""
+        until = self.monotonic() + seconds
+        while (left := until - self.monotonic()) > 0:
             with anyio.move_on_after(left / self._speed if self._speed else None):
                 await self._moved.wait()

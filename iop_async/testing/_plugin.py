@@ -28,7 +28,9 @@ def iop_clock() -> MovableClock:
 
 @pytest.fixture
 def iop_sandbox(iop_clock: MovableClock) -> Sandbox:
-    """A local gateway's state: ``authorize(seller)`` gives a code, ``fail(...)`` breaks calls.
+    """A local gateway's state: ``authorize(seller_id)`` gives a code, ``fail`` breaks calls.
+
+    ``answer`` teaches it an API of yours.
 
     It knows the app ``123456`` with the secret ``helloworld`` and the sellers 1001 to 1003.
     """

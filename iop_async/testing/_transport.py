@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .._models import HttpRequest, HttpResponse
 from .._transport import HttpxTransport
+from .._wire import HttpRequest, HttpResponse
 
 
 class FleetingTransport:

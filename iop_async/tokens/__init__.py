@@ -1,7 +1,9 @@
 """Tokens that stay fresh: a manager that refreshes, persists and watches sellers' grants."""
 
-from ._clock import Clock, SystemClock
+from .._clock import Clock, SystemClock
 from ._events import EventKind, EventStream, TokenEvent
+from ._grant import seller_ids_of
+from ._inspection import StoredGrant, read_grant
 from ._manager import TokenManager
 from ._reports import Progress, RefreshReport, SellerStatus
 
@@ -12,7 +14,10 @@ __all__ = [
     "Progress",
     "RefreshReport",
     "SellerStatus",
+    "StoredGrant",
     "SystemClock",
     "TokenEvent",
     "TokenManager",
+    "read_grant",
+    "seller_ids_of",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._client import Client
-from ..protocols import Sealer, TokenStore
+from ..endpoints import auth
+from ..protocols import Sealer, TokenEndpoints, TokenStore
 from ..stores import SpillJournal
 
 
@@ -18,6 +19,12 @@ def scope_of(client: Client) -> str:
     url = getattr(gateway, "auth_url", None) or getattr(gateway, "base_url", None)
     place = urlsplit(url).netloc if url else type(gateway).__name__
     return f"{client.app.key}@{place}"
+
+
+def endpoints_of(client: Client) -> TokenEndpoints:
+    """Where a client's gateway trades codes and refresh tokens: IOP's, unless it says otherwise."""
+    endpoints: TokenEndpoints = getattr(client.gateway, "token_endpoints", auth)
+    return endpoints
 
 
 def journal_beside(store: TokenStore, path: str | os.PathLike[str] | None) -> SpillJournal | None:

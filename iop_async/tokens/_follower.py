@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 import anyio
-from attrs import evolve
 
-from .._exceptions import ReauthorizationRequired, RefreshAmbiguous, TokenError
-from .._refresh import RefreshPolicy
-from ._clock import Clock
-from ._deadlines import is_dead, refresh_at
-from ._grants import Grant
+from .._clock import Clock
+from .._exceptions import ReauthorizationRequired, TokenError, UnknownSeller
+from .._refresh import RefreshPolicy, can_refresh
+from ._grant import Grant, changed, refresh_at
+from ._transitions import RefreshRequest, refusal
 from ._vault import Vault
 
-_LOOK_FIRST: Final = 0.1
-_LOOK_LAST: Final = 2.0
-_PATIENCE: Final = 60.0
+_POLL_MIN: Final = 0.1
+_POLL_MAX: Final = 2.0
+_FOLLOW_TIMEOUT: Final = 60.0
 
 
 class Follower:
@@ -27,46 +26,44 @@ class Follower:
         self._policy = policy
         self._clock = clock
 
-    async def refresh(
-        self, grant: Grant, *, rejected: str | None = None, only_due: bool = False
-    ) -> Grant:
+    async def refresh(self, grant: Grant, request: RefreshRequest) -> Grant:
         """The successor of a grant, as soon as another process has stored it.
-
-        Args:
-            rejected: an access token that the gateway refused.
-            only_due: the grant is due, so that nobody must be asked.
 
         Raises:
             ReauthorizationRequired, RefreshAmbiguous: there will be none.
             TokenError: no other process refreshed it in time.
         """
-        pause = _LOOK_FIRST
-        with anyio.move_on_after(_PATIENCE):
+        pause = _POLL_MIN
+        with anyio.move_on_after(_FOLLOW_TIMEOUT):
             while True:
-                current = await self._vault.load(grant.seller)
+                current = await self._vault.load(grant.seller_id)
                 if current is None:
-                    raise ReauthorizationRequired(grant.seller, "the seller was forgotten")
-                is_another = rejected is not None and current.token.access_token != rejected
-                if current.age > grant.age or is_another:
+                    raise UnknownSeller(grant.seller_id, "the seller was forgotten")
+                if request.is_served_by(current, than=grant):
                     return current
-                if current.state == "ambiguous":
-                    raise RefreshAmbiguous(grant.seller, current.reason)
-                wanted = current if only_due else self._wanted(current)
-                is_lost = is_dead(current, self._clock.now())
-                if is_lost or refresh_at(wanted, self._policy) is None:
-                    reason = current.reason or "there is nothing to refresh it with"
-                    raise ReauthorizationRequired(grant.seller, reason)
-                if wanted != current and current.intent is None:
-                    await self._vault.want(wanted)
+                await self._ask_for(current, is_asked=request.only_due)
                 await anyio.sleep(pause)
-                pause = min(pause * 2, _LOOK_LAST)
+                pause = min(pause * 2, _POLL_MAX)
         msg = (
-            f"no other process refreshed seller {grant.seller} within {_PATIENCE:.0f} s, and this "
-            "one is a follower; is there one that is not?"
+            f"no other process refreshed seller {grant.seller_id} within {_FOLLOW_TIMEOUT:.0f} s, "
+            "and this one is a follower; is there one that is not?"
         )
         error = TokenError(msg)
         error.retryable = True
         raise error
 
-    def _wanted(self, grant: Grant) -> Grant:
-        return evolve(grant, wanted_at=grant.wanted_at or self._clock.now())
+    async def _ask_for(self, grant: Grant, *, is_asked: bool) -> None:
+        """Have another process refresh a grant; raises where none will.
+
+        Args:
+            is_asked: the grant is due, so that nobody need be told.
+        """
+        now = self._clock.now()
+        if grant.state == "ambiguous" or grant.refused_at is not None:
+            raise refusal(grant.seller_id, grant, now)
+        wanted = grant if is_asked else changed(grant, wanted_at=grant.wanted_at or now)
+        if not can_refresh(grant.token, now) or refresh_at(wanted, self._policy) is None:
+            reason = grant.reason or "there is nothing to refresh it with"
+            raise ReauthorizationRequired(grant.seller_id, reason)
+        if wanted != grant and grant.intent is None:
+            await self._vault.want(wanted)

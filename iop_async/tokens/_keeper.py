@@ -9,59 +9,69 @@ from typing import Final
 
 import anyio
 
+from .._clock import Clock
 from .._exceptions import IopError
-from ._clock import Clock
-from ._flights import Flights
-from ._gate import Gate
-from ._grants import Grant
+from ._grant import LATEST_RETRY, Grant
+from ._presentations import Presentations
+from ._reminders import STEP, ClockSteps
+from ._single_flight import SingleFlight
 from ._vault import Vault
 
-_LOOK_AGAIN: Final = timedelta(seconds=10)
-"""Between two looks at the store at most: other hosts write there."""
+_MAX_PAUSE: Final = 10.0
+"""Seconds between two looks at the store at most: other hosts write there."""
 
-_FIRST_PAUSE: Final = 0.1
-_LAST_PAUSE: Final = 10.0
+_SWEEP: Final = 1_000
+"""Grants that are looked at then, ordered by expiry, earliest first."""
+
+_RETRY_MIN: Final = 0.1
+_RETRY_MAX: Final = 10.0
 """Seconds after an error: a store that is locked for a moment must not cost more than that."""
 
 
 class Keeper:
-    """Asks the store what is due next, and tends to as much at a time as may be under way.
+    """Asks the store what is due next, and renews as much at a time as may be under way.
 
     Args:
-        gate: shut while the gateway refuses the app.
-        tend: does what a claimed grant is due.
-        capacity: grants tended to at a time.
+        presentations: their gate is shut while refreshes could only fail, and they know whose
+            refresh is to be tried again at once.
+        retry: tries that.
+        renew_or_warn: does what a claimed grant is due.
+        capacity: grants renewed to at a time.
         pause: seconds between two looks at least, when nothing was found: leases end by the
             store's clock, which may differ.
+        flush_soon: begins to write to the store what it does not have yet.
         on_error: told of every error that is no failed refresh.
-        on_grant: told of every grant that the store did not take before.
     """
 
     def __init__(
         self,
         vault: Vault,
-        flights: Flights,
-        gate: Gate,
+        flights: SingleFlight,
+        presentations: Presentations,
         *,
-        tend: Callable[[Grant], Awaitable[Grant]],
+        retry: Callable[[str], Awaitable[Grant]],
+        renew_or_warn: Callable[[Grant], Awaitable[Grant]],
         clock: Clock,
         capacity: int,
         pause: float,
+        flush_soon: Callable[[], object],
         on_error: Callable[[Exception], None],
-        on_grant: Callable[[Grant], None],
     ) -> None:
         self._vault = vault
         self._flights = flights
-        self._gate = gate
-        self._tend = tend
+        self._presentations = presentations
+        self._gate = presentations.gate
+        self._retry = retry
+        self._renew_or_warn = renew_or_warn
         self._clock = clock
         self._capacity = capacity
         self._pause = pause
+        self._flush_soon = flush_soon
         self._on_error = on_error
-        self._on_grant = on_grant
-        self._tended = 0
+        self._renewing = 0
         self._stopped = False
         self._news = anyio.Event()
+        self._steps = ClockSteps(clock)
 
     def wake(self) -> None:
         """Look again now: something may be due earlier than was thought."""
@@ -83,47 +93,68 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong
                 self._on_error(error)
                 failures += 1
-                await anyio.sleep(min(_FIRST_PAUSE * 2 ** min(failures, 10), _LAST_PAUSE))
+                await anyio.sleep(min(_RETRY_MIN * 2 ** min(failures, 10), _RETRY_MAX))
 
     async def _round(self) -> bool:
         """Claim and start what is due; whether there is nothing more to start now."""
-        for grant in await self._vault.flush():
-            self._on_grant(grant)
-        room = self._capacity - self._tended
-        if room <= 0 or self._stopped or not self._gate.is_open(self._clock.now()):
+        if self._stopped:
             return True
-        claimed = await self._vault.claim(due_by=self._clock.now(), limit=room)
+        self._flush_soon()
+        for seller_id, _ in self._presentations.take_postponed(self._room):
+            self._start(seller_id, partial(self._retry, seller_id))
+        room = self._room
+        if room <= 0:
+            return True
+        behind = self._set_back_by()
+        due_by = self._clock.now() + behind
+        claimed = await self._vault.claim(due_by=due_by, limit=_SWEEP if behind else room)
         for grant in claimed:
-            if grant.seller not in self._flights:
-                self._tended += 1
-                self._flights.join(grant.seller, partial(self._count, grant))
+            self._start(grant.seller_id, partial(self._renew_or_warn, grant))
         return len(claimed) < room
 
-    async def _count(self, grant: Grant) -> Grant:
+    @property
+    def _room(self) -> int:
+        """Refreshes that may be begun now."""
+        room = self._capacity - self._renewing
+        if self._gate.shut_by is not None:
+            room = min(room, self._gate.room)
+        return max(room, 0)
+
+    def _start(self, seller_id: str, work: Callable[[], Awaitable[Grant]]) -> None:
+        if seller_id not in self._flights:
+            self._renewing += 1
+            self._flights.join(seller_id, partial(self._count, work))
+
+    async def _count(self, work: Callable[[], Awaitable[Grant]]) -> Grant:
         try:
-            return await self._tend(grant)
+            return await work()
         except IopError:  # it was announced
             raise
         except Exception as error:
             self._on_error(error)
             raise
         finally:
-            self._tended -= 1
-            if self._tended <= self._capacity // 2:
+            self._renewing -= 1
+            if self._renewing <= self._capacity // 2:
                 self._news.set()
+
+    def _set_back_by(self) -> timedelta:
+        """What was written before the clock was set back falls due by so much too late."""
+        stepped = self._steps.look()
+        return timedelta(seconds=-stepped) + LATEST_RETRY if stepped < -STEP else timedelta(0)
 
     async def _wait(self) -> None:
         """Until something is due, somebody wakes the keeper, or a while is over."""
-        moments = [self._clock.now() + _LOOK_AGAIN]
-        if self._tended < self._capacity and (due := await self._vault.next_due()) is not None:
-            moments.append(due)
-        if (until := self._gate.until) is not None:
-            moments = [max(min(moments), until)]
+        seconds = _MAX_PAUSE
+        if self._renewing < self._capacity and (due := await self._vault.next_due()) is not None:
+            seconds = min(seconds, max((due - self._clock.now()).total_seconds(), 0.0))
+        if self._gate.shut_by is not None:
+            seconds = min(max(seconds, self._gate.seconds_left), _MAX_PAUSE)
         async with anyio.create_task_group() as tasks:
 
             async def alarm() -> None:
                 await anyio.sleep(self._pause)
-                await self._clock.sleep_until(min(moments))
+                await self._clock.sleep(seconds)
                 self._news.set()
 
             tasks.start_soon(alarm)

@@ -1,68 +1,88 @@
-"""The refresh of one grant: intent, presentation, durable outcome, in this order."""
+"""The refresh of one grant: decide, lease, intent, present, keep."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from random import random as luck
-from typing import Final, Protocol
+from random import random
+from time import monotonic
+from typing import Final, TypeAlias
 
 import anyio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from .._client import Client
+from .._clock import Clock
 from .._exceptions import (
     IopError,
     ProtocolError,
-    ReauthorizationRequired,
-    RefreshAmbiguous,
     StaleRecord,
     StoreError,
+    Throttled,
     TokenError,
+    TransportError,
+    UnknownSeller,
 )
-from .._http.send_by import sending_by
 from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
-from ..protocols import Caller
-from ._clock import Clock
-from ._deadlines import is_dead, is_due, warned, warning_due
-from ._events import Announcer, EventKind, TokenEvent
-from ._gate import Gate
-from ._grants import (
-    LAST_WARNING,
-    Grant,
-    Intent,
-    authorize_by,
-    finished,
+from ..calling import RateLimiter
+from ..endpoints._token_answer import doubtful_lifetimes
+from ..protocols import TokenEndpoints
+from ._events import Announcer
+from ._grant import Grant, Intent, changed, is_due, plausible, warning_due
+from ._presentations import Presentations
+from ._reminders import Reminders
+from ._transitions import (
+    WHEN_DUE,
+    RefreshRequest,
     intending,
     is_for_others,
     not_presented,
+    refused,
     renewed,
+    require_presentable,
 )
-from ._outcomes import after_failure, after_short_lived, is_of_the_app
-from ._rate import Rate
 from ._vault import Vault
+from ._verdicts import (
+    Verdict,
+    after_another_s_answer,
+    after_failure,
+    after_short_lived,
+    died,
+    recovered,
+    verdict_on,
+)
 
-_LOOK_FIRST: Final = 0.05
-_LOOK_LAST: Final = 1.0
+_POLL_MIN: Final = 0.05
+_POLL_MAX: Final = 1.0
 """Seconds between two looks at what another process makes of a grant."""
 
-MAX_PRESENTATIONS: Final = 8
-"""Of one refresh token, where process after process dies before its answer is stored."""
+_MAX_ATTEMPTS: Final = 8
+"""Presentations of one refresh in the face of bans, each of which it waited out."""
 
 
-class TokenEndpoints(Protocol):
-    """Where codes and refresh tokens are traded: ``iop_async.auth`` or ``iop_async.top``."""
+_UNREAD: Final = (
+    "; the answer was kept, as it may hold the new token: see TokenManager.unread, and tell the "
+    "authors of this library what it looks like"
+)
 
-    async def create_token(self, caller: Caller, *, code: str) -> Token: ...
 
-    async def refresh_token(self, caller: Caller, *, refresh_token: str) -> Token: ...
+@frozen
+class _NotSent:
+    """Nothing was presented: the gate is shut, or the lease was over before it could be sent.
+
+    It says nothing of the gateway, and the intent is taken back.
+    """
+
+    error: IopError
+
+
+Answer: TypeAlias = Token | Grant | _NotSent | Exception
 
 
 class Refresher:
     """Refreshes grants, one presentation of a refresh token at a time for each.
 
     Args:
-        concurrency: presentations under way at a time.
+        presentations: judge what the gateway answers to all sellers; theirs is the gate.
     """
 
     def __init__(
@@ -74,8 +94,8 @@ class Refresher:
         policy: RefreshPolicy,
         clock: Clock,
         announcer: Announcer,
-        concurrency: int,
-        rate: Rate,
+        rate: RateLimiter,
+        presentations: Presentations,
     ) -> None:
         self._client = client
         self._endpoints = endpoints
@@ -83,214 +103,226 @@ class Refresher:
         self._policy = policy
         self._clock = clock
         self._announcer = announcer
-        self._slots = anyio.Semaphore(concurrency, fast_acquire=True)
         self._rate = rate
-        self._presented: dict[tuple[tuple[int, int], str | None], anyio.Event] = {}
+        self._presentations = presentations
+        self._gate = presentations.gate
+        self._reminders = Reminders(clock, announcer)
         self._unsent: dict[str, Intent] = {}
-        self.gate = Gate()
 
     async def refresh(
-        self, grant: Grant, *, rejected: str | None = None, only_due: bool = False
+        self, grant: Grant, request: RefreshRequest, *, is_leased: bool = False
     ) -> Grant:
         """The successor of a grant.
 
         Args:
-            rejected: an access token that the gateway refused; where the grant has a newer one by
-                now, that is the answer.
-            only_due: leave the grant as it is where it is not due: another process may have tried
-                just now, and failed.
+            is_leased: it was claimed, and read when it was.
 
         Raises:
             ReauthorizationRequired, RefreshAmbiguous: nothing to present, or nothing safe.
             StoreError: the intent could not be written, so nothing was presented.
             IopError: what the gateway or the network said.
         """
-        read = -1
+        last_revision = -1
         while True:
-            leased = await self._lease(grant)
-            is_newer = leased.age > grant.age
-            is_another = rejected is not None and leased.token.access_token != rejected
-            if is_newer or is_another or (only_due and not self._is_due(leased)):
-                await self._vault.leases.give_back(leased.seller)
+            # Lease: from here on nobody else presents this refresh token.
+            leased = await self._lease(grant, is_leased=is_leased, by_hand=request.by_hand)
+            # Decide: inside the lease, by what the record says now.
+            is_early = request.only_due and not is_due(leased, self._policy, self._clock.now())
+            if is_early or request.is_served_by(leased, than=grant):
+                await self._vault.leases.give_back(leased.seller_id)
                 return leased
+            if leased.unread and (token := recovered(leased)) is not None:
+                return await self._keep_success(leased, token)
             try:
-                return await self._present(leased)
+                async with self._presentations.one_at_a_time(leased):
+                    # Intent: durable before the refresh token is spent.
+                    intended = await self._intend(leased, request)
+                    # Present: the one request that spends it.
+                    answer = await self._present(intended, by_hand=request.by_hand)
+                    # Keep: the outcome is durable before anybody sees it.
+                    return await self._keep(intended, answer)
             except StaleRecord:
                 # Who needs no lease was faster: a follower that asks, say. But a store that reads
                 # the same again, and does not take it, answers from a replica that is behind.
-                if leased.revision <= read:
+                if not is_leased and leased.revision <= last_revision:
                     raise
-                read = leased.revision
+                last_revision = -1 if is_leased else leased.revision
+                if is_leased:
+                    is_leased, request = False, evolve(request, only_due=True)
 
-    def _is_due(self, grant: Grant) -> bool:
-        return is_due(grant, self._policy, self._clock.now())
+    async def retry(self, seller_id: str) -> Grant:
+        """Refresh a seller whose refresh failed while much did, without waiting any longer."""
+        grant = await self._vault.find(seller_id, reload=True)
+        at_once, now = self._at_once(grant), self._clock.now()
+        if not grant.attempts or not is_due(at_once, self._policy, now):
+            return grant
+        leased = await self._vault.lease(grant)
+        if leased is None or leased.age > grant.age:
+            return leased or grant
+        return await self.refresh(self._at_once(leased), WHEN_DUE, is_leased=True)
 
-    async def tend(self, grant: Grant) -> Grant:
+    def _at_once(self, grant: Grant) -> Grant:
+        # Not without a time: an intent that was presented more than once would name a later one.
+        return changed(grant, retry_at=self._clock.now())
+
+    async def renew_or_warn(self, grant: Grant) -> Grant:
         """Do what a claimed grant is due: warn, refresh, or only look again later."""
-        now = self._clock.now()
-        if (warning := warning_due(grant, now)) is not None:
-            kind: EventKind = "reauthorize" if warning == LAST_WARNING else "authorize_by"
-            self.announce(kind, grant, warning)
-            grant = evolve(grant, warned=warned(grant, warning))
-        if self._is_due(grant) and self.gate.is_open(now):
-            if self._vault.leases.is_over(grant):
-                return await self.refresh(grant, only_due=True)
-            try:
-                return await self._present(grant)
-            except StaleRecord:
-                return await self.refresh(grant, only_due=True)
-        return await self._vault.keep(grant) or grant
+        grant, now = self._reminders.tell(grant), self._clock.now()
+        if is_due(grant, self._policy, now) and self._gate.room:
+            is_leased = not self._vault.leases.is_over(grant)
+            return await self.refresh(grant, WHEN_DUE, is_leased=is_leased)
+        if warning_due(grant, now) is not None:
+            return grant  # not told by a clock in doubt: looked at again when its lease is over
+        return await self._vault.keep(plausible(grant, now)) or grant
 
-    async def _lease(self, grant: Grant) -> Grant:
-        """The lease, or the outcome of whoever has it."""
-        pause = _LOOK_FIRST
+    async def _lease(self, grant: Grant, *, is_leased: bool, by_hand: bool) -> Grant:
+        """The lease, or the outcome of whoever has it; raises what shut the gate, if it is shut."""
+        try:
+            self._gate.require_passable(by_hand=by_hand)
+        except IopError:
+            if is_leased:  # or nobody could claim it before the lease ends by itself
+                await self._vault.leases.give_back(grant.seller_id)
+            raise
+        if is_leased:
+            return grant
+        pause = _POLL_MIN
         while True:
             leased = await self._vault.lease(grant)
             if leased is not None:
                 return leased
-            current = await self._vault.load(grant.seller)
+            current = await self._vault.load(grant.seller_id)
             if current is None:
-                raise ReauthorizationRequired(grant.seller, "the seller was forgotten")
+                raise UnknownSeller(grant.seller_id, "the seller was forgotten")
             if current.age > grant.age:
                 return current
             await anyio.sleep(pause)
-            pause = min(pause * 2, _LOOK_LAST)
+            pause = min(pause * 2, _POLL_MAX)
 
-    async def _present(self, grant: Grant) -> Grant:
-        # Sellers that were set apart while their refresh token was on its way have the same.
-        pair = (grant.age, grant.token.refresh_token)
-        if (answered := self._presented.get(pair)) is not None:
-            await answered.wait()
-            msg = f"the refresh token of seller {grant.seller} was presented for another seller"
-            raise StaleRecord(msg)
-        answered = self._presented[pair] = anyio.Event()
-        try:
-            return await self._present_alone(grant)
-        finally:
-            del self._presented[pair]
-            answered.set()
-
-    async def _present_alone(self, grant: Grant) -> Grant:
+    async def _intend(self, grant: Grant, request: RefreshRequest) -> Grant:
         now = self._clock.now()
-        if grant.intent is not None and grant.intent == self._unsent.pop(grant.seller, None):
+        if grant.intent is not None and grant.intent == self._unsent.pop(grant.seller_id, None):
             grant = not_presented(grant)
-        await self._require_presentable(grant, now)
-        grant = await self._intend(intending(grant, now, self._vault.leases.holder))
         try:
-            async with self._slots:
-                await self._rate.wait()
-                if (newer := await self._answer_to(grant)) is not None:
-                    return newer
-                with sending_by(self._vault.leases.end(grant)):
-                    token = await self._endpoints.refresh_token(
-                        self._client, refresh_token=grant.token.refresh_token or ""
-                    )
-        except IopError as error:
-            kept = await self._settle_failure(grant, error)
-            if kept is not None and kept.age > grant.age:
-                return await self.refresh(kept, only_due=True) if self._is_due(kept) else kept
-            raise
-        except Exception as error:
-            # A bug after the refresh token was presented must not look as if it had not been.
-            await self._settle_failure(
-                grant, ProtocolError(f"the answer broke the reader: {error!r}")
-            )
-            raise
-        return await self._settle_success(grant, token)
-
-    async def _intend(self, grant: Grant) -> Grant:
-        try:
-            return await self._vault.intend(grant)
-        except StoreError:
-            if grant.intent is not None:  # it may be stored all the same
-                self._unsent[grant.seller] = grant.intent
-            raise
-
-    async def _answer_to(self, grant: Grant) -> Grant | None:
-        """What came of the presentation before this one, if the store has it by now.
-
-        Whoever made it may be alive: its lease ran out, and its answer came after the look at the
-        store that this probe was decided by.
-        """
-        if grant.intent is None or not grant.intent.is_probe:
-            return None
-        current = await self._vault.load(grant.seller)
-        if current is None or current.age <= grant.age:
-            return None
-        await self._vault.leases.give_back(current.seller)
-        return current
-
-    async def _require_presentable(self, grant: Grant, now: datetime) -> None:
-        """Raises where there is nothing to present, and gives the lease back then."""
-        if grant.intent is not None and grant.intent.presentations >= MAX_PRESENTATIONS:
-            reason = "process after process died while refreshing it"
-            grant = finished(grant, "ambiguous", reason)
-            self.announce("ambiguous", grant, reason)
-        try:
-            self._check(grant, now)
+            require_presentable(grant, request, now)
         except IopError:
             await self._vault.keep(grant)
             raise
+        intended = intending(grant, now, self._vault.leases.holder)
+        try:
+            return await self._vault.intend(intended)
+        except StoreError:
+            if intended.intent is not None:  # it may be stored all the same
+                self._unsent[grant.seller_id] = intended.intent
+            raise
 
-    def _check(self, grant: Grant, now: datetime) -> None:
-        self.gate.require_open(now)
-        token = grant.token
-        if grant.state == "ambiguous":
-            raise RefreshAmbiguous(grant.seller, grant.reason)
-        if grant.state == "reauthorize":
-            raise ReauthorizationRequired(grant.seller, grant.reason)
-        if not token.refreshable:
-            raise ReauthorizationRequired(grant.seller, "this authorization cannot be refreshed")
-        if is_dead(grant, now):
-            raise ReauthorizationRequired(grant.seller, "the refresh token has expired")
+    async def _present(self, grant: Grant, *, by_hand: bool) -> Answer:
+        """The new pair, or why there is none; a newer grant where another process had an answer."""
+        banned: Throttled | None = None
+        for _ in range(_MAX_ATTEMPTS):
+            answer = await self._present_once(grant, by_hand=by_hand)
+            if banned is not None and isinstance(answer, _NotSent):
+                return banned
+            if isinstance(answer, Token) and not is_for_others(grant, answer):
+                self._presentations.accepted(grant.seller_id)
+            elif isinstance(answer, IopError):
+                self._presentations.failed(grant, answer)
+            if not isinstance(answer, Throttled) or answer.may_have_been_applied:
+                return answer
+            banned = answer  # what is banned for seconds waits in line, and is presented again
+        return answer
 
-    async def _settle_success(self, grant: Grant, token: Token) -> Grant:
+    async def _present_once(self, grant: Grant, *, by_hand: bool) -> Answer:
+        is_in_flight = False
+        try:
+            async with self._gate.passage(by_hand=by_hand):
+                is_in_flight = True
+                await self._rate.wait()
+                if grant.intent is not None and grant.intent.is_probe:
+                    # Whoever presented it before may be alive: its lease ran out, and its answer
+                    # came after the look at the store that this probe was decided by.
+                    current = await self._vault.load(grant.seller_id)
+                    if current is not None and current.age > grant.age:
+                        return current
+                caller = self._client._sending_before(self._vault.leases.ends_at(grant))
+                return await self._endpoints.refresh_token(
+                    caller, refresh_token=grant.token.refresh_token or ""
+                )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the grant must not look unspent
+            if isinstance(error, IopError) and not is_in_flight:
+                return _NotSent(error)
+            if isinstance(error, TransportError) and self._was_late(grant, error):
+                return _NotSent(error)
+            return error
+
+    def _was_late(self, grant: Grant, error: TransportError) -> bool:
+        end = self._vault.leases.ends_at(grant)
+        return not error.may_have_been_applied and end is not None and end <= monotonic()
+
+    async def _keep(self, grant: Grant, answer: Answer) -> Grant:
+        error: Exception
+        match answer:
+            case Token():
+                return await self._keep_success(grant, answer)
+            case Grant():
+                await self._vault.leases.give_back(answer.seller_id)
+                return answer
+            case _NotSent():
+                kept, error = await self._vault.keep(not_presented(grant)), answer.error
+            case IopError():
+                kept, error = await self._keep_failure(grant, answer), answer
+            case _:
+                broken = ProtocolError(f"the answer broke the reader: {answer!r}")
+                kept, error = await self._keep_failure(grant, broken), answer
+        if kept is None or kept.age <= grant.age:
+            is_refused = isinstance(answer, IopError) and verdict_on(answer) is Verdict.REFUSED
+            if kept is not None and is_refused and not self._presentations.in_incident:
+                raise refused(grant.seller_id, kept, self._clock.now()) from error
+            raise error
+        is_due_again = is_due(kept, self._policy, self._clock.now())
+        return await self.refresh(kept, WHEN_DUE) if is_due_again else kept
+
+    async def _keep_success(self, grant: Grant, token: Token) -> Grant:
         now = self._clock.now()
-        self.gate.open()
         if is_for_others(grant, token):
-            reason = "the gateway answered with a token of another seller, which was kept aside"
-            lost = finished(grant, "reauthorize", reason)
-            await self._vault.keep(evolve(lost, candidates=(*lost.candidates, token)))
-            self.announce("reauthorize", lost, reason)
-            raise TokenError(f"seller {grant.seller}: {reason}")
+            outcome = after_another_s_answer(grant, token, now, random())
+            await self._vault.keep(outcome)
+            error = TokenError(f"seller {grant.seller_id}: {outcome.reason}")
+            error.retryable = True
+            self._presentations.refused(grant, error)
+            if grant.intent is None or not grant.intent.is_reported:
+                self._announcer.tell("ambiguous", now, outcome, outcome.reason)
+            raise error
         successor = renewed(grant, token)
-        if self._policy.plan(successor.token, now).freshness is Freshness.MUST_WAIT:
-            successor = after_short_lived(successor, grant.attempts, now, luck())
+        if self._policy.freshness(successor.token, now) is Freshness.MUST_WAIT:
+            successor = after_short_lived(successor, grant.attempts, now, random())
         kept = await self._vault.keep(successor, before=grant)
         if kept is None:
-            raise ReauthorizationRequired(grant.seller, "the seller was forgotten meanwhile")
+            raise UnknownSeller(grant.seller_id, "the seller was forgotten meanwhile")
         if not self._vault.has_stored(kept):
-            self.announce("unpersisted", kept, "the store failed")
-        self.announce("refreshed", kept)
+            self._announcer.tell("unpersisted", now, kept, self._vault.unpersisted.why(kept))
+        if doubts := doubtful_lifetimes(token):
+            self._announcer.tell("doubtful_lifetime", now, kept, ", ".join(doubts))
+        self._announcer.tell("refreshed", now, kept)
         return kept
 
-    async def _settle_failure(self, grant: Grant, error: IopError) -> Grant | None:
+    async def _keep_failure(self, grant: Grant, error: IopError) -> Grant | None:
         """What the grant is now, which may be a newer one than failed."""
         now = self._clock.now()
-        if is_of_the_app(error):
-            self.gate.shut(error, now)
-        outcome = after_failure(grant, error, now, luck())
+        in_incident = self._presentations.in_incident
+        outcome = after_failure(grant, error, now, random(), in_incident=in_incident)
         kept = await self._vault.keep(outcome)
         if kept is None or kept.age != grant.age:
             return kept
         if kept.state == "reauthorize":
-            if grant.intent and grant.intent.is_probe and not grant.intent.is_reported:
-                self.announce("ambiguous", kept, "a process died between a refresh and its answer")
-            self.announce("reauthorize", kept, kept.reason)
-        elif kept.state == "ambiguous" or error.may_have_been_applied:
-            self.announce("ambiguous", kept, kept.reason)
+            if grant.state != "reauthorize":  # told of once, however often somebody asks
+                self._announcer.tell("reauthorize", now, kept, kept.reason)
+        elif verdict_on(error) is Verdict.UNANSWERED:
+            if grant.intent is None or not grant.intent.is_reported:  # told of once
+                told = f"{kept.reason}{_UNREAD}" if kept.unread else kept.reason
+                self._announcer.tell("ambiguous", now, kept, told)
+        elif kept.refused_at is not None and grant.refused_at is None and died(grant):
+            reason = f"a process died between a refresh and its answer: {kept.reason}"
+            self._announcer.tell("ambiguous", now, kept, reason)
         else:
-            self.announce("refresh_failed", kept, kept.reason)
+            self._announcer.tell("refresh_failed", now, kept, kept.reason)
         return kept
-
-    def announce(self, kind: EventKind, grant: Grant, reason: str = "") -> None:
-        """Tell whoever listens."""
-        self._announcer.announce(
-            TokenEvent(
-                kind=kind,
-                at=self._clock.now(),
-                seller=grant.seller,
-                reason=reason,
-                deadline=authorize_by(grant),
-            )
-        )

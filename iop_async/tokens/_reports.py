@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from attrs import field, frozen
 
 from .._refresh import Freshness
-from ._grants import Grant, State, authorize_by
+from ._grant import Grant, State, authorize_by
 
 Outcome: TypeAlias = Literal["refreshed", "skipped", "failed"]
 
@@ -35,7 +35,7 @@ class Progress:
 
     done: int
     total: int
-    seller: str
+    seller_id: str
     outcome: Outcome
 
 
@@ -44,7 +44,7 @@ class SellerStatus:
     """How a seller's grant is, without any secret.
 
     Attributes:
-        seller: what the grant is filed under; ``sellers`` all that it serves.
+        seller_id: what the grant is filed under; ``seller_ids`` all that it serves.
         freshness: what the access token is good for now.
         state: ``live``, ``ambiguous`` or ``reauthorize``; ``reason`` says why.
         expires_at, refresh_expires_at: ends of the access and the refresh token (aware UTC).
@@ -57,8 +57,8 @@ class SellerStatus:
         is_unanswered: whether a refresh was begun whose answer is not known, here or elsewhere.
     """
 
-    seller: str
-    sellers: tuple[str, ...]
+    seller_id: str
+    seller_ids: tuple[str, ...]
     freshness: Freshness
     state: State
     reason: str
@@ -78,8 +78,8 @@ def status_of(
 ) -> SellerStatus:
     """How a grant is."""
     return SellerStatus(
-        seller=grant.seller,
-        sellers=grant.sellers,
+        seller_id=grant.seller_id,
+        seller_ids=grant.seller_ids,
         freshness=freshness,
         state=grant.state,
         reason=grant.reason,

@@ -1,127 +1,328 @@
-"""What a manager has from entering to leaving, in one process: tasks, and what they share."""
+"""A manager between entering and leaving: every refresh, and the tasks around them."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 import anyio
 
-from .._exceptions import IopError
-from ._background import Background
-from ._cache import Cache
-from ._clock import Clock
-from ._flights import Flight, Flights, Work
-from ._grants import Grant
+from .._clock import Clock
+from .._collect_errors import MapCollectingErrors
+from .._exceptions import IopError, NotPersisted, TokenError
+from .._models import Token
+from .._refresh import Freshness, RefreshPolicy
+from ..calling import Shut
+from ._events import Announcer
+from ._follower import Follower
+from ._grant import Grant, is_due
 from ._keeper import Keeper
+from ._presentations import Presentations
 from ._refresher import Refresher
+from ._reports import SellerStatus, status_of
+from ._single_flight import Background, Flight, Refresh, SingleFlight
+from ._transitions import WHEN_DUE, RefreshRequest, refusal
 from ._vault import Vault
+from ._verdicts import is_store_failure
 
 _log = logging.getLogger("iop_async.tokens")
 
-_LAST_TRY: Final = 5.0
+_LAST_TRY_TIMEOUT: Final = 5.0
 """Seconds for the store to take, in the end, what it did not take before."""
+
+_MAX_TRIES: Final = 5
+"""Refreshes that one question may lead to: each presents a refresh token for real."""
 
 
 class Running:
-    """Flights, a keeper, and the task that lengthens the leases of flights that take long.
+    """Owns every refresh: whoever asks for one waits for it, and nobody's leaving ends it.
 
     Args:
-        capacity: grants that the keeper tends to at a time; with 0 it only writes to the store
+        follower: asks other processes to refresh instead of the ``refresher``.
+        presentations: judge what the gateway answers to all sellers.
+        capacity: grants that the keeper renews at a time; with 0 it only writes to the store
             what that did not take before.
-        lease_seconds: how long a lease lasts unless it is lengthened.
-        on_error: told of every error that is no failed refresh.
-        on_failure: told of every seller whose refresh failed when it was due, and why.
+        lease_seconds: how long a lease lasts unless it is renewed.
+        drain_seconds: how long the end waits for refreshes under way.
+
+    Attributes:
+        background: holds the tasks, and knows in which event loop they run.
+        flights: the refreshes under way.
+        keeper: starts those that fall due.
     """
 
     def __init__(
         self,
         refresher: Refresher,
+        follower: Follower | None,
         vault: Vault,
-        cache: Cache,
         *,
+        policy: RefreshPolicy,
         clock: Clock,
+        announcer: Announcer,
+        presentations: Presentations,
         capacity: int,
         lease_seconds: float,
-        on_error: Callable[[Exception], None],
-        on_failure: Callable[[str, IopError], None],
+        drain_seconds: float,
     ) -> None:
-        self._process = os.getpid()
+        self._refresher = refresher
+        self._follower = follower
         self._vault = vault
-        self._cache = cache
-        self._on_failure = on_failure
+        self._policy = policy
+        self._clock = clock
+        self._announcer = announcer
+        self.presentations = presentations
+        self._gate = presentations.gate
         self._lease_seconds = lease_seconds
-        self._on_error = on_error
-        self._background = Background(on_error)
-        self.refresher = refresher
-        self.flights = Flights(self._background)
+        self._drain_seconds = drain_seconds
+        self._is_flushing = False
+        self.background = Background(self.report, drain=self._drain, at_end=self._end)
+        self.flights = SingleFlight(self.background)
         self.keeper = Keeper(
             vault,
             self.flights,
-            refresher.gate,
-            tend=self.tend,
+            presentations,
+            retry=self.retry,
+            renew_or_warn=self.renew_or_warn,
             clock=clock,
             capacity=capacity,
             pause=lease_seconds / 20,
-            on_error=on_error,
-            on_grant=cache.update,
+            flush_soon=self._flush_soon,
+            on_error=self.report,
         )
 
-    async def tend(self, grant: Grant) -> Grant:
-        """Do what a claimed grant is due; what is in memory follows."""
+    async def token(self, seller_id: str) -> Token:
+        """A token that is good now, refreshed first where it would expire any moment."""
+        token = await self._serve(seller_id, await self._vault.find(seller_id))
+        if token is None:
+            # What is in memory may be older than what another process stored.
+            grant = await self._vault.find(seller_id, reload=True)
+            token = await self._serve(seller_id, grant)
+            if token is None:
+                raise refusal(seller_id, grant, self._clock.now())
+        return token
+
+    async def _serve(self, seller_id: str, grant: Grant) -> Token | None:
+        """The token, or its successor; ``None`` where it is over and may not be refreshed now."""
+        token, now = grant.token, self._clock.now()
+        freshness = self._policy.freshness(token, now)
+        if freshness is Freshness.FRESH:
+            return token
+        must_wait = freshness is Freshness.MUST_WAIT
+        if is_due(grant, self._policy, now) and (must_wait or self._gate.room):
+            flight = self._join(grant, WHEN_DUE)
+            if must_wait:
+                try:
+                    successor = await flight.outcome()
+                    if seller_id not in successor.seller_ids:
+                        return None
+                    token, now = successor.token, self._clock.now()
+                except IopError:
+                    now = self._clock.now()
+                    if _is_over(token, now):
+                        raise
+        return None if _is_over(token, now) else token
+
+    async def successor(
+        self, seller_id: str, *, rejected: str | None = None, by_hand: bool = False
+    ) -> Token:
+        """A newer token, or one other than ``rejected``; joins a refresh that is under way."""
+        grant = await self._vault.find(seller_id)
+        if rejected is not None and grant.token.access_token != rejected:
+            return grant.token
+        request = RefreshRequest(rejected=rejected, by_hand=by_hand)
+        for _ in range(_MAX_TRIES):
+            successor = await self._join(grant, request).outcome()
+            if seller_id not in successor.seller_ids:  # others approved alone, and took it over
+                grant = await self._vault.find(seller_id, reload=True)
+                continue
+            # A flight that was joined may have left a grant as it is, which was not due.
+            if successor.age > grant.age or successor.token != grant.token:
+                return successor.token
+        raise _restless(seller_id)
+
+    def _join(self, grant: Grant, request: RefreshRequest) -> Flight:
+        refresher = self._follower or self._refresher
+        refresh = partial(refresher.refresh, grant, request)
+        return self.flights.join(
+            grant.seller_id,
+            partial(self._remembered, grant.seller_id, refresh, self._vault.cache.put),
+            drained=self._follower is None,
+        )
+
+    async def _remembered(
+        self, seller_id: str, refresh: Refresh, remember: Callable[[Grant], None]
+    ) -> Grant:
         try:
-            tended = await self.refresher.tend(grant)
+            successor = await refresh()
         except IopError as error:
-            self._on_failure(grant.seller, error)
+            # What is in memory is all there is to serve while the store fails.
+            if not is_store_failure(error):
+                self._vault.cache.drop(seller_id)
             raise
-        self._cache.update(tended)
-        return tended
+        remember(successor)
+        if not self._vault.has_stored(successor):
+            self.keeper.wake()
+        return successor
 
-    def fly(self, work: Work) -> Flight:
-        """Do work that its caller may stop to wait for, and that goes on all the same."""
+    async def ban_over(self) -> None:
+        """Return when no ban holds refreshes up any more."""
+        while self._gate.shut_by is Shut.BAN and (left := self._gate.seconds_left):
+            await self._clock.sleep(left)
+
+    async def renew_or_warn(self, grant: Grant) -> Grant:
+        """Do what a claimed grant is due; what is in memory follows."""
+        renew = partial(self._refresher.renew_or_warn, grant)
+        return await self._remembered(grant.seller_id, renew, self._vault.cache.update)
+
+    async def retry(self, seller_id: str) -> Grant:
+        """Refresh a seller whose refresh failed while much did; what is in memory follows."""
+        retry = partial(self._refresher.retry, seller_id)
+        return await self._remembered(seller_id, retry, self._vault.cache.update)
+
+    async def authorize(self, trade: Callable[[], Awaitable[Token]]) -> Grant:
+        """Keep the grant that a trade brings, whoever stops waiting for it."""
         flight = Flight()
-        self._background.spawn(partial(flight.fly, work))
-        return flight
+        self.background.start_soon(partial(flight.run, partial(self._authorize, trade)))
+        return await flight.outcome()
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it runs: a fork takes no tasks along, and an event loop ends those it has."""
-        return self._process == os.getpid() and self._background.is_alive
+    async def _authorize(self, trade: Callable[[], Awaitable[Token]]) -> Grant:
+        grant = await self._vault.authorize(await trade())
+        self._vault.cache.put(grant)
+        self.keeper.wake()
+        if not self._vault.has_stored(grant):
+            self._tell_unpersisted(grant)
+        if not self._vault.unpersisted.is_durable(grant):
+            raise NotPersisted(grant.seller_id, grant.token)
+        return grant
+
+    def _tell_unpersisted(self, grant: Grant) -> None:
+        reason = self._vault.unpersisted.why(grant)
+        self._announcer.tell("unpersisted", self._clock.now(), grant, reason)
+
+    async def forget(self, seller_id: str) -> bool:
+        """Remove a seller's grant; whether there was one."""
+        return await self._vault.forget(seller_id)
+
+    async def status(self, seller_id: str) -> SellerStatus:
+        """The state of a seller's grant."""
+        return self._status(await self._vault.find(seller_id, reload=True))
+
+    async def unread(self, seller_id: str) -> tuple[str, ...]:
+        """The answers to a seller's refreshes that nobody could read."""
+        return (await self._vault.find(seller_id, reload=True)).unread
+
+    def statuses(self) -> AsyncIterator[SellerStatus]:
+        """The state of every grant, in no order."""
+        return MapCollectingErrors(self._status, self._vault.all())
+
+    def _status(self, grant: Grant) -> SellerStatus:
+        return status_of(
+            grant,
+            self._policy.freshness(grant.token, self._clock.now()),
+            is_persisted=self._vault.has_stored(grant),
+            is_refreshing=grant.seller_id in self.flights,
+        )
+
+    def report(self, error: Exception) -> None:
+        """Tell of an error that is no failed refresh."""
+        _log.warning("the token manager met an error and goes on: %s", type(error).__name__)
+        reason = f"{type(error).__name__}: {error}"
+        self._announcer.tell("error", self._clock.now(), reason=reason)
 
     async def start(self) -> None:
-        """Start the tasks."""
-        await self._background.start()
-        self._background.spawn(self.keeper.run, drained=False)
-        self._background.spawn(self._lengthen_leases, drained=False)
+        """Look at what the pairs are kept in, take over what is in the journal, start the tasks.
 
-    async def _lengthen_leases(self) -> None:
+        Raises:
+            StoreError: the store or the journal is of no use as it is.
+        """
+        failure = await self._vault.check()
+        if failure is not None:
+            self._announcer.tell("error", self._clock.now(), reason=str(failure))
+        await self._vault.recover()
+        await self.background.start()
+        self._announcer.open()
+        self.background.serve("keeper", self.keeper.run)
+        self.background.serve("renewal of leases", self._renew_leases)
+
+    def _flush_soon(self) -> None:
+        if self._vault.unpersisted.grants and not self._is_flushing:
+            self._is_flushing = True
+            self.background.start_soon(self._flush, drained=False)
+
+    async def _flush(self) -> None:
+        try:
+            for grant in await self._vault.flush():
+                self._vault.cache.update(grant)
+        finally:
+            self._is_flushing = False
+
+    async def _renew_leases(self) -> None:
         leases = self._vault.leases
         while True:
             await anyio.sleep(self._lease_seconds / 6)
             async with anyio.create_task_group() as tasks:  # one by one, the last might be too late
-                for seller in filter(leases.is_aging, self.flights.sellers):
-                    tasks.start_soon(self._lengthen, seller)
+                for seller_id in filter(leases.is_aging, self.flights.seller_ids):
+                    tasks.start_soon(self._renew_lease, seller_id)
 
-    async def _lengthen(self, seller: str) -> None:
+    async def _renew_lease(self, seller_id: str) -> None:
         try:
             with anyio.move_on_after(self._lease_seconds / 3):  # a hanging store holds up no other
-                await self._vault.leases.lengthen(seller)
-        except Exception as error:  # noqa: BLE001 - the other leases are still to be lengthened
-            self._on_error(error)
+                await self._vault.leases.renew(seller_id)
+        except Exception as error:  # noqa: BLE001 - the other leases are still to be renewed
+            self.report(error)
 
-    async def aclose(self, drain_seconds: float) -> None:
-        """Let flights land within ``drain_seconds``; then stop."""
+    async def aclose(self) -> None:
+        """Let refreshes under way end within ``drain_seconds``; then stop.
+
+        Where the event loop that it ran in is over, only write what the store does not have yet.
+        """
         self.keeper.stop()
-        with anyio.CancelScope(shield=True):  # a spent refresh token's answer would be lost
-            if not await self._background.drain(drain_seconds):
-                left = ", ".join(sorted(self.flights.sellers))
-                _log.warning("closed before these refreshes had an answer: %s", left)
-            await self._background.aclose()
-            try:
-                with anyio.move_on_after(_LAST_TRY):
-                    await self._vault.flush()
-            except Exception as error:  # noqa: BLE001 - whatever it is, this is the end
-                self._on_error(error)
+        is_over = self.background.place == "over"
+        await self.background.aclose()
+        if is_over:
+            self._vault.start_over()
+            await self._end()
+
+    async def _drain(self) -> None:
+        self.keeper.stop()
+        if not await self.background.drain(self._drain_seconds):
+            left = ", ".join(sorted(self.flights.seller_ids))
+            _log.warning("closed before these refreshes had an answer: %s", left)
+
+    async def _end(self) -> None:
+        unpersisted = self._vault.unpersisted
+        try:
+            with anyio.move_on_after(_LAST_TRY_TIMEOUT, shield=True):
+                await self._vault.flush()
+            await unpersisted.save()
+        except Exception as error:  # noqa: BLE001 - whatever it is, this is the end
+            self.report(error)
+        lost = unpersisted.in_memory_only
+        if lost:
+            _log.critical(
+                "left with tokens that neither the store nor a journal took: sellers %s must "
+                "authorize again, unless this process enters the same manager again",
+                ", ".join(sorted(grant.seller_id for grant in lost)),
+            )
+        elif left := [grant.seller_id for grant in unpersisted]:
+            _log.warning("left in the journal until the store is back: %s", ", ".join(sorted(left)))
+        for grant in lost:
+            self._tell_unpersisted(grant)
+        self._announcer.close()
+
+
+def _is_over(token: Token, now: datetime) -> bool:
+    return token.expires_at is not None and now >= token.expires_at
+
+
+def _restless(seller_id: str) -> TokenError:
+    error = TokenError(
+        f"seller {seller_id} has no newer token after {_MAX_TRIES} refreshes, each of which left "
+        "another grant than was refreshed; is something else approving for it all the time?"
+    )
+    error.retryable = True
+    return error

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Protocol
+from math import inf
+from typing import Final, Protocol, TypeVar
 
+import anyio
 from attrs import evolve
 
-from .._client import CallerMixin, Client
-from .._exceptions import AuthError
+from .._caller import CallerMixin
+from .._client import Client
+from .._exceptions import AuthError, TransportTimeout
 from .._models import Call, Reply, Token
-from ._rate import Rate
+from ..calling import RateLimiter
+
+T = TypeVar("T")
+
+_NO_TIME: Final = 0.001
+"""Seconds for a call where there are none left: it takes 0 for no limit."""
 
 
 class _Tokens(Protocol):
-    def token(self, seller: str) -> Awaitable[Token]: ...
+    def token(self, seller_id: str) -> Awaitable[Token]: ...
 
-    def replace(self, seller: str, *, rejected: str) -> Awaitable[Token]: ...
+    def replace(self, seller_id: str, *, rejected: str) -> Awaitable[Token]: ...
 
 
 class ManagedSeller(CallerMixin):
@@ -27,24 +35,37 @@ class ManagedSeller(CallerMixin):
     whether or not it is idempotent.
     """
 
-    def __init__(self, client: Client, tokens: _Tokens, seller: str, rate: Rate) -> None:
+    def __init__(self, client: Client, tokens: _Tokens, seller_id: str, rate: RateLimiter) -> None:
         self._client = client
         self._tokens = tokens
-        self._seller = seller
+        self._seller = seller_id
         self._rate = rate
 
     async def _run(self, call: Call) -> Reply:
-        token = await self._tokens.token(self._seller)
+        ends = inf if call.timeout is None else anyio.current_time() + call.timeout
+        token = await _before(ends, self._tokens.token(self._seller))
         try:
-            return await self._send(call, token)
+            return await self._send(call, token, ends)
         except AuthError as error:
             if not error.access_token_rejected:
                 raise
-            newer = await self._tokens.replace(self._seller, rejected=token.access_token)
+            replaced = self._tokens.replace(self._seller, rejected=token.access_token)
+            newer = await _before(ends, replaced)
             if newer.access_token == token.access_token:
                 raise
-        return await self._send(call, newer)
+        return await self._send(call, newer, ends)
 
-    async def _send(self, call: Call, token: Token) -> Reply:
-        await self._rate.wait()
-        return await self._client._run(evolve(call, access_token=token.access_token))
+    async def _send(self, call: Call, token: Token, ends: float) -> Reply:
+        await _before(ends, self._rate.wait())
+        left = None if ends == inf else max(ends - anyio.current_time(), _NO_TIME)
+        return await self._client._run(evolve(call, access_token=token.access_token, timeout=left))
+
+
+async def _before(ends: float, awaited: Awaitable[T]) -> T:
+    """What is waited for, within the call's time; a refresh goes on without its waiter."""
+    if ends == inf:
+        return await awaited
+    with anyio.CancelScope(deadline=ends):
+        return await awaited
+    msg = "not sent: the call's time was over before there was a token, or its turn came"
+    raise TransportTimeout(msg, may_have_been_applied=False)

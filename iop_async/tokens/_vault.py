@@ -8,29 +8,30 @@ from datetime import datetime
 from typing import Final
 
 import anyio
-from attrs import evolve
 
-from .._each import Each
-from .._exceptions import StaleRecord, StoreError
+from .._collect_errors import MapCollectingErrors
+from .._exceptions import StaleRecord, StoreError, UnknownSeller
 from .._models import Token
 from .._records import Record
 from .._refresh import RefreshPolicy
 from ..protocols import TokenStore
 from ..stores import SpillJournal
-from ._bodies import from_record
+from ..stores._base import SkippedRows
 from ._cache import Cache
-from ._grants import Grant, apart, authorized, left_by, names_of, newest
-from ._leases import Leases
-from ._stored import Stored
-from ._unpersisted import Unpersisted
+from ._entering import look_at
+from ._grant import Grant, changed, newest, seller_ids_of
+from ._grant_json import from_record
+from ._stored import Leases, Stored
+from ._transitions import authorized, split_off, without_reapproved
+from ._unpersisted import FLUSH_MAX_IN_FLIGHT, Unpersisted
 
 _log = logging.getLogger("iop_async.tokens")
 
-_PATIENCE: Final = 10.0
+_KEEP_TIMEOUT: Final = 10.0
 """Seconds that a store may take for an outcome, which goes to the journal then."""
 
-_LONG_PATIENCE: Final = 60.0
-"""Seconds that a store may take for what it did not take before, and tries several times itself."""
+_MAX_CLAIMS: Final = 100
+"""Pages of records in a row of which not one can be read."""
 
 
 class Vault:
@@ -58,23 +59,45 @@ class Vault:
         alone: bool,
     ) -> None:
         self._store = store
-        self._cache = cache
-        self.unpersisted = Unpersisted(scope, journal)
+        self.cache = cache
         self.scope = scope
         self.leases = leases
         self._stored = Stored(store, scope=scope, policy=policy, leases=leases)
+        self.unpersisted = Unpersisted(scope, journal, self._stored)
+        self._journal = journal
         self._alone = alone
-        # What comes late must not be written over an approval that is written at this moment.
-        self._turn = anyio.Lock()
+        self._skipped = SkippedRows()
 
-    async def load(self, seller: str) -> Grant | None:
+    def start_over(self) -> None:
+        """Hold no lease and no lock.
+
+        Forked workers have this object in common; an event loop may have ended in a locked room.
+        """
+        self.leases.start_over()
+        self.unpersisted.start_over()
+
+    async def find(self, seller_id: str, *, reload: bool = False) -> Grant:
+        """The grant of a seller, from memory where it is there and need not be read again.
+
+        Raises:
+            UnknownSeller: there is none.
+        """
+        if not reload and (known := self.cache.get(seller_id)) is not None:
+            return known
+        grant = await self.load(seller_id)
+        if grant is None:
+            raise UnknownSeller(seller_id, "it has never authorized the app here, or was forgotten")
+        self.cache.put(grant)
+        return grant
+
+    async def load(self, seller_id: str) -> Grant | None:
         """The newest grant of a seller."""
-        waiting = self.unpersisted.of((seller,))
+        waiting = self.unpersisted.find((seller_id,))
         try:
-            stored = await self._stored.get(seller)
+            stored = await self._stored.get(seller_id)
             if stored is not None and waiting is not None and stored.age >= waiting.age:
-                await self._flush(waiting.seller)
-                stored, waiting = await self._stored.get(seller), None
+                await self.unpersisted.settle(waiting.seller_id)
+                stored, waiting = await self._stored.get(seller_id), None
         except StoreError:
             if waiting is None:
                 raise
@@ -84,36 +107,44 @@ class Vault:
 
     def _newest_seen(self, stored: Grant) -> Grant:
         """The grant, or a newer one that was seen in the store before it lost that."""
-        seen = self._cache.get(stored.seller)
+        seen = self.cache.get(stored.seller_id)
         if seen is None or seen.age <= stored.age:
             return stored
-        _log.error("the store has an older token of seller %s than before", stored.seller)
+        _log.error("the store has an older token of seller %s than before", stored.seller_id)
         return self.unpersisted.remember(seen)
 
     def has_stored(self, grant: Grant) -> bool:
         """Whether the store has the grant, and not only the journal and memory."""
-        return self.unpersisted.get(grant.seller) != grant
+        return self.unpersisted.grants.get(grant.seller_id) != grant
+
+    async def check(self) -> StoreError | None:
+        """Look at the store and the journal before anybody depends on them.
+
+        Returns what is wrong with a store that one may go on without.
+        """
+        return await look_at(self._store, self._journal, scope=self.scope, alone=self._alone)
 
     async def lease(self, grant: Grant) -> Grant | None:
         """The grant, read again and leased; ``None`` where somebody else refreshes it.
 
         A lease of one's own is lengthened.
         """
-        waiting = self.unpersisted.get(grant.seller)
+        waiting = self.unpersisted.grants.get(grant.seller_id)
         if waiting is not None:
             try:
-                await self._flush(waiting.seller)  # or others find it due, and no lease on it
+                # Or others find it due, and no lease on it.
+                await self.unpersisted.settle(waiting.seller_id)
             except StoreError:
                 if waiting.age > grant.age or self._alone:
                     return waiting
                 raise
         try:
-            record = await self.leases.take(grant.seller)
+            record = await self.leases.take(grant.seller_id)
         except StoreError:
             if not self._alone:
                 raise
-            _log.warning("the store gives no lease on seller %s; going on alone", grant.seller)
-            self.leases.forget(grant.seller)
+            _log.warning("the store gives no lease on seller %s; going on alone", grant.seller_id)
+            self.leases.forget(grant.seller_id)
             return grant
         if record is None:
             return None
@@ -124,25 +155,32 @@ class Vault:
         return leased
 
     async def claim(self, *, due_by: datetime, limit: int) -> list[Grant]:
-        """Lease grants that are due, those that die first first."""
-        records = await self.leases.claim(due_by=due_by, limit=limit)
-        grants = []
-        for record in records:
-            grant = self._claimable(record)
-            if grant is None:
-                self.leases.forget(record.seller)
-            else:
-                grants.append(grant)
+        """Lease grants that are due, ordered by expiry, earliest first.
+
+        Empty where there are no more: those that cannot be read stay leased, and so do not stand
+        in the way of others.
+        """
+        for _ in range(_MAX_CLAIMS):
+            records = await self.leases.claim(due_by=due_by, limit=limit)
+            grants = []
+            for record in records:
+                grant = self._claimable(record)
+                if grant is None:
+                    self.leases.forget(record.seller_id)
+                else:
+                    grants.append(grant)
+            if grants or not records:
+                break
         return grants
 
     def _claimable(self, record: Record) -> Grant | None:
         # What the store has of an unpersisted grant is old: its refresh token is spent.
-        if record.seller in self.unpersisted:
+        if record.seller_id in self.unpersisted.grants:
             return None
         try:
             grant = from_record(record)
         except StoreError as error:  # one that cannot be read holds up no other
-            _log.error("%s", error)
+            self._skipped.tell(error)
             return None
         return grant if self._newest_seen(grant) is grant else None
 
@@ -183,38 +221,41 @@ class Vault:
             before: the grant that was refreshed, where that brought a pair: it is kept even where
                 it came too late to be the newest.
         """
-        with anyio.CancelScope(shield=True):  # what is kept here is nowhere else
-            kept = await self._keep(grant, before)
-        return kept  # noqa: RET504 - for type checkers a scope may end early
-
-    async def _keep(self, grant: Grant, before: Grant | None) -> Grant | None:
         pair = None if before is None else grant.token
-        known = grant if before is None else evolve(grant, sellers=before.sellers)
+        known = grant
+        if before is not None and before.seller_ids != grant.seller_ids:
+            known = changed(grant, seller_ids=before.seller_ids)
+        kept: Grant | None = known
         try:
-            with anyio.fail_after(_PATIENCE):  # a process that dies now takes the pair along
-                kept = await self._stored.settle(await self._joined(known, grant.sellers), pair)
-        except Exception as error:  # noqa: BLE001 - a bug of somebody's store must not cost a pair
-            newer = self._newer_approval(grant)
-            if newer is None:
-                await self._spill(known, error)
-            return newer or known
+            # What is kept here is nowhere else: who dies now takes the pair along.
+            with anyio.fail_after(_KEEP_TIMEOUT, shield=True):
+                if grant.seller_ids != known.seller_ids:
+                    grant = await self._joined(known, grant.seller_ids)
+                kept = await self._stored.write_outcome(grant, pair)
+        # A bug of somebody's store, or who cancels the tasks of one, must not cost a pair.
+        except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001
+            if self._newer_approval(grant) is None:
+                with anyio.CancelScope(shield=True):
+                    await self._spill(known, error)
         finally:
-            self.leases.forget(grant.seller)
+            self.leases.forget(grant.seller_id)
         return self._newer_approval(grant) or kept
 
-    async def _joined(self, grant: Grant, sellers: tuple[str, ...]) -> Grant:
+    async def _joined(self, grant: Grant, seller_ids: tuple[str, ...]) -> Grant:
         """The grant with those of some sellers that have not approved by themselves later."""
-        joining = tuple(seller for seller in sellers if seller not in grant.sellers)
+        joining = tuple(seller_id for seller_id in seller_ids if seller_id not in grant.seller_ids)
         if not joining:
             return grant
-        others = (*await self._stored.of(joining), *self.unpersisted)
-        joined = left_by(others, evolve(grant, sellers=joining))
-        return evolve(grant, sellers=(*grant.sellers, *joined.sellers)) if joined else grant
+        others = (*await self._stored.find_all(joining), *self.unpersisted)
+        joined = without_reapproved(others, changed(grant, seller_ids=joining))
+        return (
+            changed(grant, seller_ids=(*grant.seller_ids, *joined.seller_ids)) if joined else grant
+        )
 
     def _newer_approval(self, grant: Grant) -> Grant | None:
         """What its seller has approved since, where the store does not know."""
-        waiting = self.unpersisted.get(grant.seller)
-        is_newer = waiting is not None and waiting.authorization > grant.authorization
+        waiting = self.unpersisted.grants.get(grant.seller_id)
+        is_newer = waiting is not None and waiting.epoch > grant.epoch
         return waiting if is_newer else None
 
     async def authorize(self, token: Token) -> Grant:
@@ -224,82 +265,65 @@ class Vault:
         return grant  # noqa: RET504 - for type checkers a scope may end early
 
     async def _authorize(self, token: Token) -> Grant:
-        waiting = self.unpersisted.of(names_of(token))
+        waiting = self.unpersisted.find(seller_ids_of(token))
 
         def approved(stored: list[Grant]) -> Grant:
             return authorized(self.scope, token, newest(waiting, *stored))
 
         grant = approved([])
         superseded = waiting
-        if waiting is not None and (others := apart(waiting, grant)) is not None:
+        if waiting is not None and (others := split_off(waiting, grant)) is not None:
             await self.unpersisted.add(others)
-            superseded = None if others.seller == waiting.seller else waiting
+            superseded = None if others.seller_id == waiting.seller_id else waiting
         try:
-            with anyio.fail_after(_PATIENCE):
-                async with self._turn:
-                    written = await self._stored.replace(names_of(token), approved)
-        except Exception as error:  # noqa: BLE001 - a bug of somebody's store must not cost a pair
+            with anyio.fail_after(_KEEP_TIMEOUT):
+                async with self.unpersisted.approvals:
+                    written = await self._stored.replace(seller_ids_of(token), approved)
+        except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - as in keep
             await self._spill(grant, error)
             return grant
         if superseded is not None:
             await self.unpersisted.discard(superseded)
         return written
 
-    async def _spill(self, grant: Grant, error: Exception) -> None:
+    async def _spill(self, grant: Grant, error: BaseException) -> None:
         # Only our own words are known to hold no secret.
         said = error if isinstance(error, StoreError) else type(error).__name__
-        _log.error("seller %s is not in the store, which failed: %s", grant.seller, said)
+        _log.error("seller %s is not in the store, which failed: %s", grant.seller_id, said)
         await self.unpersisted.add(grant)
 
     async def recover(self) -> None:
-        """Take over what an earlier process could only write to the journal."""
+        """Take over what an earlier process could only write to the journal.
+
+        A few are written to the store at once, many beside the work: :meth:`flush` them.
+        """
         await self.unpersisted.recover()
-        await self.flush()
+        if len(self.unpersisted.grants) <= FLUSH_MAX_IN_FLIGHT:
+            await self.flush()
 
     async def flush(self) -> list[Grant]:
         """Write to the store what it does not have yet; what is there now."""
-        written = []
-        for grant in self.unpersisted:
-            try:
-                settled = await self._flush(grant.seller)
-            except StoreError as error:
-                if error.retryable:
-                    break  # the store fails
-            except Exception as error:  # noqa: BLE001 - one that cannot be written holds up no other
-                _log.error("seller %s cannot be stored: %s", grant.seller, type(error).__name__)
-            else:
-                written += [] if settled is None else [settled]
-        return written
+        return await self.unpersisted.flush()
 
-    async def _flush(self, seller: str) -> Grant | None:
-        try:
-            with anyio.fail_after(_LONG_PATIENCE):
-                async with self._turn:
-                    return await self._flush_alone(seller)
-        except TimeoutError as error:
-            failure = StoreError(f"the store took no token of seller {seller} in a minute")
-            failure.retryable = True
-            raise failure from error
-
-    async def _flush_alone(self, seller: str) -> Grant | None:
-        waiting = self.unpersisted.get(seller)
-        if waiting is None:
-            return await self._stored.get(seller)
-        settled = await self._stored.add(waiting)
-        await self.unpersisted.discard(waiting)
-        return settled
-
-    async def forget(self, seller: str) -> bool:
+    async def forget(self, seller_id: str) -> bool:
         """Remove the grant that a seller finds; whether there was one."""
-        grant = await self.load(seller)
+        try:
+            return await self._forget(seller_id)
+        finally:
+            self.cache.drop(seller_id)
+
+    async def _forget(self, seller_id: str) -> bool:
+        grant = await self.load(seller_id)
         if grant is None:
             return False
-        waiting = self.unpersisted.get(grant.seller)
-        was_stored = await self._stored.remove(seller)
+        waiting = self.unpersisted.grants.get(grant.seller_id)
+        was_stored = await self._stored.remove(seller_id)
         if waiting is not None:
             await self.unpersisted.remove(waiting)
         return was_stored or waiting is not None
 
     def all(self) -> AsyncIterator[Grant]:
         """Every grant of the scope."""
-        return self.unpersisted.before(Each(from_record, self._store.records(self.scope)))
+        return self.unpersisted.before(
+            MapCollectingErrors(from_record, self._store.records(self.scope))
+        )

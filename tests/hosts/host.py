@@ -90,20 +90,32 @@ async def keep(settings, begin):
             client, store, scope=SCOPE, journal=settings["journal"], **settings["manager"]
         )
         try:
-            async with manager as tokens:
-                told = asyncio.ensure_future(_note_events(tokens, notes))
-                asked = asyncio.ensure_future(_ask(tokens, settings["asks"], notes))
-                await over.wait()
-                asked.cancel()
+            tokens = await _enter(manager, over)
+            told = asyncio.ensure_future(_note_events(tokens, notes))
+            asked = asyncio.ensure_future(_ask(tokens, settings["asks"], notes))
+            await over.wait()
+            asked.cancel()
+            await manager.aclose()
             await told
         finally:
             await store.aclose()
 
 
+async def _enter(manager, over):
+    """Try until the store answers, as who starts such a process again and again does."""
+    while True:
+        try:
+            return await manager.__aenter__()
+        except iop.StoreError as error:
+            if not error.retryable or over.is_set():
+                raise
+        await asyncio.sleep(0.2)
+
+
 async def _note_events(tokens, notes):
     async for event in tokens.events():
         if event.kind != "refreshed":
-            notes.add(event.kind, seller=event.seller, reason=event.reason)
+            notes.add(event.kind, seller=event.seller_id, reason=event.reason)
 
 
 async def _ask(tokens, sellers, notes):

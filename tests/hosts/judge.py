@@ -1,4 +1,4 @@
-"""What became of every grant: the gateway's ledger against what the hosts noted and stored."""
+"""The fate of every grant: the gateway's ledger against what the hosts noted and stored."""
 
 from collections import Counter, defaultdict
 
@@ -8,7 +8,7 @@ from storm import LEASE
 
 @frozen(kw_only=True)
 class Case:
-    """What there is to judge by.
+    """The evidence.
 
     Attributes:
         ledger: the refreshes that were presented.
@@ -33,7 +33,11 @@ class Case:
 def count(case):
     """All that is to be told."""
     lost, again = losses(case), presented_again(case)
-    alarmed = {seller for seller, one in case.stored.items() if one["state"] != "live"}
+    alarmed = {
+        seller
+        for seller, one in case.stored.items()
+        if one["state"] != "live" or one["is_refused"]  # refused once is believed a minute later
+    }
     times = Counter(entry.token for entry in case.ledger)
     told = Counter(note["kind"] for note in case.notes)
     return {
@@ -57,7 +61,7 @@ def losses(case):
 
 
 def _died_with(case, seller):
-    """Whether a process that was killed had the seller's newest pair, and nobody else did.
+    """True where a process that was killed had the seller's newest pair, and nobody else did.
 
     It had presented the token before it, and no write that held the pair was acknowledged.
     """
@@ -134,7 +138,7 @@ def _at(note):
 
 
 def _is_spent(token, written, moment, at):
-    """Whether the newest that was acknowledged before a moment does not have a token as good."""
+    """True where the newest write acknowledged before a moment has not this token as good."""
     known = [note for note in written if note["kind"] == "put" and note["at"] < moment]
     if not known:
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def digest(token):
-    """What the sandbox's ledger calls a refresh token."""
+    """The name of a refresh token in the sandbox's ledger."""
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
@@ -31,13 +31,14 @@ def read(directory):
 
 
 def tokens_of(record):
-    """What a record tells about refresh tokens: that in use, and those kept aside."""
+    """The refresh tokens of a record: that in use, and those kept aside."""
     body = json.loads(record.body)
     return {
-        "seller": record.seller,
+        "seller": record.seller_id,
         "token": digest(body["token"]["refresh_token"]),
         "aside": [digest(one["refresh_token"]) for one in body["candidates"]],
         "state": body["state"],
+        "is_refused": body["refused_at"] is not None,
         "is_open": body["intent"] is not None,
         "expires_at": body["token"]["expires_at"] / 1e6,
     }

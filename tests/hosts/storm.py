@@ -1,4 +1,9 @@
-"""What may befall hosts and what they share, at random, but the same for the same seed."""
+"""Random failures of hosts and of the store they share.
+
+A seed fixes the random numbers: the order of the store's failures, and the draws for the hosts'.
+Which moment a failure meets depends on the machine as well: a re-run is a storm of the same kind,
+and no replay. Run a suspicious seed several times.
+"""
 
 import time
 
@@ -9,57 +14,57 @@ LEASE = 2.0
 
 @define
 class Storm:
-    """Kills hosts and replaces them, lets them stand still past their leases, and cuts them off.
+    """Kills hosts and replaces them, pauses them past their leases, and cuts the store off.
 
     Args:
-        crew: the hosts.
-        place: what they share.
-        chance: whence all decisions come.
+        hosts: the host processes.
+        shared: their store.
+        random: a seeded ``random.Random``.
     """
 
-    crew: object
-    place: object
-    chance: object
+    hosts: object
+    shared: object
+    random: object
     restarts: int = 0
     cuts: int = 0
 
-    def rage(self, seconds):
-        """For so long; what was cut is mended, and who stood still goes on, when it is over."""
+    def run(self, seconds):
+        """Inject failures for so long; at the end every cut is mended and every host goes on."""
         begin = time.monotonic()
-        troubles = self._troubles(begin, seconds)
+        scheduled = self._schedule(begin, seconds)
         ends = {}
-        while (now := time.monotonic()) < begin + seconds or ends or troubles:
+        while (now := time.monotonic()) < begin + seconds or ends or scheduled:
             for thing in [thing for thing, end in ends.items() if end <= now]:
                 del ends[thing]
-                self.place.mend() if thing is self.place else self.crew.resume(thing)
-            if troubles and troubles[0][0] <= now and self.place not in ends:
-                self._befall(troubles.pop(0)[1], ends, now)
+                self.shared.mend() if thing is self.shared else self.hosts.resume(thing)
+            if scheduled and scheduled[0][0] <= now and self.shared not in ends:
+                self._fail_store(scheduled.pop(0)[1], ends, now)
             if now < begin + seconds:
-                self._meddle(ends, now)
-            time.sleep(self.chance.uniform(0.05, 0.4))
+                self._fail_a_host(ends, now)
+            time.sleep(self.random.uniform(0.05, 0.4))
 
-    def _troubles(self, begin, seconds):
-        """When the place is restarted, by either way, and cut off, by every way; in turn."""
-        kinds = ["stop", "kill", *self.place.cuts, "stop", "kill"]
-        self.chance.shuffle(kinds)
+    def _schedule(self, begin, seconds):
+        """Every kind of restart and of cut of the store, in random order, at equal intervals."""
+        kinds = ["stop", "kill", *self.shared.cuts, "stop", "kill"]
+        self.random.shuffle(kinds)
         step = seconds / (len(kinds) + 1)
         return [(begin + step * n, kind) for n, kind in enumerate(kinds, 1)]
 
-    def _befall(self, kind, ends, now):
+    def _fail_store(self, kind, ends, now):
         if kind in {"stop", "kill"}:
-            self.restarts += self.place.restart(killed=kind == "kill")
+            self.restarts += self.shared.restart(killed=kind == "kill")
         else:
-            self.place.cut(kind)
+            self.shared.cut(kind)
             self.cuts += 1
-            ends[self.place] = now + self.chance.uniform(0.5, 2.5) * LEASE
+            ends[self.shared] = now + self.random.uniform(0.5, 2.5) * LEASE
 
-    def _meddle(self, ends, now):
-        name = self.chance.choice(sorted(self.crew.pids))
+    def _fail_a_host(self, ends, now):
+        name = self.random.choice(sorted(self.hosts.pids))
         if name in ends:
             return
-        if self.chance.random() < 0.5:
-            self.crew.kill(name)
-            self.crew.start(name)
+        if self.random.random() < 0.5:
+            self.hosts.kill(name)
+            self.hosts.start(name)
         else:
-            self.crew.pause(name)
-            ends[name] = now + self.chance.uniform(0.5, 2.0) * LEASE
+            self.hosts.pause(name)
+            ends[name] = now + self.random.uniform(0.5, 2.0) * LEASE

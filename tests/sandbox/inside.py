@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from iop_async._models import App, HttpResponse
+from iop_async._models import App
+from iop_async._wire import HttpResponse
 from iop_async.sandbox import create_app
 
 APP = App("123456", "helloworld")

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from sandbox_hand import KEY, SECRET, Hand
+from sandbox_helpers import KEY, SECRET, SandboxCaller
 
 from iop_async import oauth
 from iop_async._models import App
@@ -17,9 +17,9 @@ ASKED = {"client_id": KEY, "response_type": "code", "redirect_uri": BACK, "state
 
 
 @pytest.fixture
-async def hand():
-    async with Hand(Sandbox()) as hand:
-        yield hand
+async def caller():
+    async with SandboxCaller(Sandbox()) as caller:
+        yield caller
 
 
 class Forms(HTMLParser):
@@ -42,9 +42,9 @@ def sent_back(response):
     return dict(parse_qsl(where.query, keep_blank_values=True))
 
 
-async def test_the_page_shows_the_app_and_lets_one_pick_a_seller(hand):
-    hand.sandbox.add_app(SandboxApp(KEY, SECRET, name="Tea & Co"))
-    response = await hand.http.get(PAGE, params=ASKED)
+async def test_the_page_shows_the_app_and_lets_one_pick_a_seller(caller):
+    caller.sandbox.add_app(SandboxApp(KEY, SECRET, name="Tea & Co"))
+    response = await caller.http.get(PAGE, params=ASKED)
     assert response.status_code == 200
     assert "Tea &amp; Co" in response.text
     assert KEY in response.text
@@ -52,43 +52,47 @@ async def test_the_page_shows_the_app_and_lets_one_pick_a_seller(hand):
     assert [radio["value"] for radio in radios] == ["1001", "1002", "1003"]
 
 
-async def test_what_the_page_posts_brings_code_and_state_to_the_app(hand):
+async def test_what_the_page_posts_brings_code_and_state_to_the_app(caller):
     """The form is filled from the page itself, as a browser would."""
-    forms = Forms((await hand.http.get(PAGE, params=ASKED)).text)
+    forms = Forms((await caller.http.get(PAGE, params=ASKED)).text)
     form = {f["name"]: f["value"] for f in forms.inputs if f.get("type") == "hidden"}
-    response = await hand.http.post(PAGE, data={**form, "seller": "1002", "decision": "approve"})
+    response = await caller.http.post(
+        PAGE, data={**form, "seller_id": "1002", "decision": "approve"}
+    )
     back = sent_back(response)
     assert back["state"] == ASKED["state"]
     assert response.headers["location"].startswith(f"{BACK}?")
-    token = await hand.call("/auth/token/create", {"code": back["code"]})
-    assert token["seller_Id"] == "1002"
+    token = await caller.call("/auth/token/create", {"code": back["code"]})
+    assert token["seller_id"] == "1002"
 
 
-async def test_declining_brings_access_denied(hand):
-    response = await hand.http.post(PAGE, data={**ASKED, "seller": "1001", "decision": "decline"})
+async def test_declining_brings_access_denied(caller):
+    response = await caller.http.post(
+        PAGE, data={**ASKED, "seller_id": "1001", "decision": "decline"}
+    )
     assert sent_back(response) == {"error": "access_denied", "state": ASKED["state"]}
 
 
-async def test_auto_approve_needs_no_browser(hand):
-    response = await hand.http.get(PAGE, params={**ASKED, "auto_approve": "1003"})
-    token = await hand.call("/auth/token/create", {"code": sent_back(response)["code"]})
-    assert token["seller_Id"] == "1003"
+async def test_auto_approve_needs_no_browser(caller):
+    response = await caller.http.get(PAGE, params={**ASKED, "auto_approve": "1003"})
+    token = await caller.call("/auth/token/create", {"code": sent_back(response)["code"]})
+    assert token["seller_id"] == "1003"
 
 
-async def test_the_library_builds_the_url_and_reads_the_way_back(hand):
+async def test_the_library_builds_the_url_and_reads_the_way_back(caller):
     app, gateway = App(KEY, SECRET), Iop("http://127.0.0.1")
     url = oauth.authorize_url(
         app, gateway, redirect_uri=BACK, state="x", country="hk", uuid="u", force_auth=True
     )
-    response = await hand.http.get(f"{PAGE}?{urlsplit(url).query}&auto_approve=1001")
+    response = await caller.http.get(f"{PAGE}?{urlsplit(url).query}&auto_approve=1001")
     callback = oauth.parse_callback(response.headers["location"], state="x")
-    assert (await hand.call("/auth/token/create", {"code": callback.code}))["code"] == "0"
+    assert (await caller.call("/auth/token/create", {"code": callback.code}))["code"] == "0"
 
 
-async def test_a_query_of_the_callback_is_kept_and_no_state_stays_none(hand):
+async def test_a_query_of_the_callback_is_kept_and_no_state_stays_none(caller):
     asked = {**ASKED, "redirect_uri": f"{BACK}?shop=7#top"}
     del asked["state"]
-    response = await hand.http.get(PAGE, params={**asked, "auto_approve": "1001"})
+    response = await caller.http.get(PAGE, params={**asked, "auto_approve": "1001"})
     back = sent_back(response)
     assert back.keys() == {"shop", "code"}
     assert response.headers["location"].endswith("#top")
@@ -106,38 +110,38 @@ async def test_a_query_of_the_callback_is_kept_and_no_state_stays_none(hand):
         ({"auto_approve": "9"}, "there is no seller"),
     ],
 )
-async def test_a_wrong_request_stays_on_a_page_that_says_why(hand, change, reason):
+async def test_a_wrong_request_stays_on_a_page_that_says_why(caller, change, reason):
     asked = {**ASKED, **change}
-    response = await hand.http.get(PAGE, params=asked)
+    response = await caller.http.get(PAGE, params=asked)
     assert response.status_code == 400
     assert reason in response.text
-    posted = {**asked, "decision": "approve", "seller": change.get("auto_approve", "1001")}
-    assert (await hand.http.post(PAGE, data=posted)).status_code == 400
+    posted = {**asked, "decision": "approve", "seller_id": change.get("auto_approve", "1001")}
+    assert (await caller.http.post(PAGE, data=posted)).status_code == 400
 
 
-async def test_the_callback_is_the_registered_one(hand):
-    hand.sandbox.add_app(SandboxApp(KEY, SECRET, callback=BACK))
-    right = await hand.http.get(PAGE, params=ASKED)
-    wrong = await hand.http.get(PAGE, params={**ASKED, "redirect_uri": f"{BACK}/"})
+async def test_the_callback_is_the_registered_one(caller):
+    caller.sandbox.add_app(SandboxApp(KEY, SECRET, callback=BACK))
+    right = await caller.http.get(PAGE, params=ASKED)
+    wrong = await caller.http.get(PAGE, params={**ASKED, "redirect_uri": f"{BACK}/"})
     assert (right.status_code, wrong.status_code) == (200, 400)
     assert "Redirect uri does not match the callback url of the APP" in wrong.text
 
 
-async def test_nothing_on_the_page_is_taken_for_html(hand):
+async def test_nothing_on_the_page_is_taken_for_html(caller):
     evil = '"><script>alert(1)</script>'
-    hand.sandbox.add_app(SandboxApp(KEY, SECRET, name=evil))
-    hand.sandbox.add_sellers([SandboxSeller(evil, evil)])
+    caller.sandbox.add_app(SandboxApp(KEY, SECRET, name=evil))
+    caller.sandbox.add_sellers([SandboxSeller(evil, evil)])
     for country in ("", evil):
         asked = {**ASKED, "state": evil, "redirect_uri": f"{BACK}?{evil}", "country": country}
-        text = (await hand.http.get(PAGE, params=asked)).text
+        text = (await caller.http.get(PAGE, params=asked)).text
         assert "<script" not in text
         assert evil in [field.get("value") for field in Forms(text).inputs]
-    wrong = await hand.http.get(PAGE, params={**ASKED, "auto_approve": evil})
+    wrong = await caller.http.get(PAGE, params={**ASKED, "auto_approve": evil})
     assert "<script" not in wrong.text
 
 
-async def test_the_page_fetches_nothing_and_is_not_framed(hand):
-    response = await hand.http.get(PAGE, params=ASKED)
+async def test_the_page_fetches_nothing_and_is_not_framed(caller):
+    response = await caller.http.get(PAGE, params=ASKED)
     tags = Forms(response.text).tags
     assert not [tag for tag, fields in tags if fields.keys() & {"src", "href"}]
     assert "default-src 'none'" in response.headers["content-security-policy"]
@@ -145,9 +149,9 @@ async def test_the_page_fetches_nothing_and_is_not_framed(hand):
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_every_field_has_a_label_and_the_page_a_language(hand):
-    hand.sandbox.add_sellers(20)
-    text = (await hand.http.get(PAGE, params=ASKED)).text
+async def test_every_field_has_a_label_and_the_page_a_language(caller):
+    caller.sandbox.add_sellers(20)
+    text = (await caller.http.get(PAGE, params=ASKED)).text
     tags = Forms(text).tags
     assert ("html", {"lang": "en"}) in tags
     (select,) = [fields for tag, fields in tags if tag == "select"]
@@ -156,19 +160,19 @@ async def test_every_field_has_a_label_and_the_page_a_language(hand):
 
 
 async def test_a_country_narrows_the_choice():
-    async with Hand(Sandbox(profile="lazada", sellers=30)) as hand:
-        response = await hand.http.get(PAGE, params={**ASKED, "country": "MY"})
+    async with SandboxCaller(Sandbox(profile="lazada", sellers=30)) as caller:
+        response = await caller.http.get(PAGE, params={**ASKED, "country": "MY"})
         options = [f["value"] for t, f in Forms(response.text).tags if f.get("value", "").isdigit()]
         countries = {
-            hand.sandbox.sellers[name].shops[0].country
+            caller.sandbox.sellers[name].shops[0].country
             for name in options
-            if name in hand.sandbox.sellers
+            if name in caller.sandbox.sellers
         }
         assert countries == {"my"}
 
 
-async def test_sellers_of_one_page_are_parsed_as_sent(hand):
+async def test_sellers_of_one_page_are_parsed_as_sent(caller):
     """A state with every awkward character comes back unchanged."""
     state = "&=?#%+/ \t\"'<>é茶\U0001fad6"
-    response = await hand.http.get(PAGE, params={**ASKED, "state": state, "auto_approve": "1001"})
+    response = await caller.http.get(PAGE, params={**ASKED, "state": state, "auto_approve": "1001"})
     assert parse_qs(urlsplit(response.headers["location"]).query)["state"] == [state]

@@ -2,7 +2,7 @@
 
 import pytest
 from any_params import expected, params_of, plain_params_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from inside import call
 
@@ -20,14 +20,12 @@ def understood(asked):
 
 @pytest.mark.parametrize("api", ["/sandbox/echo", "sandbox.echo"])
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
-@settings(deadline=None, max_examples=60)
 @given(params=params_of)
 def test_any_parameters_arrive_as_they_were_written(api, http_method, params):
     asked = Call(api, params, http_method=http_method)
     assert understood(asked)["params"] == expected(params)
 
 
-@settings(deadline=None, max_examples=60)
 @given(params=plain_params_of, content=st.binary(max_size=5000))
 def test_any_parameters_and_bytes_arrive_as_multipart(params, content):
     data = understood(Call("/sandbox/echo", params, files={"image": content}))

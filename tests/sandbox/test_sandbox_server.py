@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 import trio
-from sandbox_hand import Hand, signed
+from sandbox_helpers import SandboxCaller, signed
 
 from iop_async.sandbox import Sandbox, running, serve
 
@@ -52,8 +52,8 @@ def test_running_serves_trio():
 
 async def test_serve_serves_this_loop():
     sandbox = Sandbox()
-    async with serve(sandbox) as url, Hand(sandbox, url) as hand:
-        answers = await asyncio.gather(*(hand.call(ECHO, {"n": str(n)}) for n in range(50)))
+    async with serve(sandbox) as url, SandboxCaller(sandbox, url) as caller:
+        answers = await asyncio.gather(*(caller.call(ECHO, {"n": str(n)}) for n in range(50)))
     assert [answer["data"]["params"]["n"] for answer in answers] == [str(n) for n in range(50)]
 
 
@@ -61,9 +61,9 @@ async def test_two_sandboxes_do_not_know_each_other():
     one, two = Sandbox(), Sandbox()
     async with serve(one) as first, serve(two) as second:
         assert first != second
-        async with Hand(one, second) as hand:
+        async with SandboxCaller(one, second) as caller:
             token = one.grant("1001")["access_token"]
-            answer = await hand.call("/seller/get", access_token=token)
+            answer = await caller.call("/seller/get", access_token=token)
             assert answer["code"] == "IllegalAccessToken"
 
 
@@ -80,22 +80,22 @@ async def test_it_listens_elsewhere_when_told():
     sandbox = Sandbox()
     async with serve(sandbox, host="0.0.0.0", allow_remote=True) as url:
         port = url.rpartition(":")[2]
-        async with Hand(sandbox, f"http://127.0.0.1:{port}") as hand:
-            assert (await hand.call(ECHO))["code"] == "0"
+        async with SandboxCaller(sandbox, f"http://127.0.0.1:{port}") as caller:
+            assert (await caller.call(ECHO))["code"] == "0"
 
 
 async def test_a_name_for_this_machine_will_do():
     sandbox = Sandbox()
-    async with serve(sandbox, host="localhost") as url, Hand(sandbox, url) as hand:
-        assert (await hand.call(ECHO))["code"] == "0"
+    async with serve(sandbox, host="localhost") as url, SandboxCaller(sandbox, url) as caller:
+        assert (await caller.call(ECHO))["code"] == "0"
 
 
 async def test_it_listens_on_ipv6_where_there_is_any():
     sandbox = Sandbox()
     try:
-        async with serve(sandbox, host="::1") as url, Hand(sandbox, url) as hand:
+        async with serve(sandbox, host="::1") as url, SandboxCaller(sandbox, url) as caller:
             assert url.startswith("http://[::1]:")
-            assert (await hand.call(ECHO))["code"] == "0"
+            assert (await caller.call(ECHO))["code"] == "0"
     except OSError:
         pytest.skip("this machine has no IPv6")
 
@@ -133,13 +133,13 @@ async def test_it_stops_at_once_though_answers_are_due_and_connections_open(capl
     sandbox = Sandbox()
     sandbox.fail("latency", seconds=60)
     with caplog.at_level(logging.DEBUG):
-        async with Hand(sandbox, "http://127.0.0.1") as hand:
+        async with SandboxCaller(sandbox, "http://127.0.0.1") as caller:
             async with serve(sandbox) as url:
-                hand.http.base_url = url
-                waiting = asyncio.create_task(hand.call(ECHO))
+                caller.http.base_url = url
+                waiting = asyncio.create_task(caller.call(ECHO))
                 while not sandbox.ledger.calls:
                     await asyncio.sleep(0.001)
-                assert (await hand.call(ECHO))["code"] == "0"
+                assert (await caller.call(ECHO))["code"] == "0"
                 started = time.perf_counter()
             with pytest.raises(httpx.TransportError):
                 await waiting
@@ -200,18 +200,18 @@ async def test_a_client_that_leaves_in_the_middle_of_a_request_does_nothing(capl
         await writer.drain()
         writer.close()
         await writer.wait_closed()
-        async with Hand(sandbox, url) as hand:
-            await hand.call("/no/api")
+        async with SandboxCaller(sandbox, url) as caller:
+            await caller.call("/no/api")
     assert list(sandbox.ledger.calls) == [("/no/api", "InvalidApi")]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_very_long_query_is_414_at_the_socket_too():
     sandbox = Sandbox()
-    async with serve(sandbox) as url, Hand(sandbox, url) as hand:
-        response = await hand.http.get(f"/rest{ECHO}?a={'x' * 60_000}")
+    async with serve(sandbox) as url, SandboxCaller(sandbox, url) as caller:
+        response = await caller.http.get(f"/rest{ECHO}?a={'x' * 60_000}")
         assert response.status_code == 414
-        assert (await hand.call(ECHO))["code"] == "0"
+        assert (await caller.call(ECHO))["code"] == "0"
 
 
 async def test_an_upload_is_never_held_in_memory():
@@ -226,10 +226,10 @@ async def test_an_upload_is_never_held_in_memory():
             yield b"\0" * 65_536
         yield b"\r\n--b--\r\n"
 
-    async with serve(sandbox) as url, Hand(sandbox, url) as hand:
+    async with serve(sandbox) as url, SandboxCaller(sandbox, url) as caller:
         tracemalloc.start()
         try:
-            response = await hand.http.post(
+            response = await caller.http.post(
                 f"/rest/image/upload?{query}",
                 content=body(),
                 headers={"content-type": "multipart/form-data; boundary=b"},

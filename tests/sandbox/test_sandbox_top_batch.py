@@ -5,23 +5,23 @@ from urllib.parse import unquote, urlencode
 
 import anyio
 import pytest
-from sandbox_hand import KEY, SECRET
-from top_hand import ECHO, SEPARATOR, TopHand, sign, signed, text_of
+from sandbox_helpers import KEY, SECRET
+from top_helpers import ECHO, SEPARATOR, TopCaller, sign, signed, text_of
 
-from iop_async.gateways._answers import STRING_TO_SIGN_HEADER
 from iop_async.gateways._xml import read_xml
 from iop_async.sandbox import Sandbox, SandboxApp
 from iop_async.sandbox._top.batch import MAX_CALLS
+from iop_async.signers import STRING_TO_SIGN_HEADER
 
 USER = "taobao.user.seller.get"
 PUBLIC = b"#PUBLIC#method=taobao.sandbox.echo&same=1"
 
 
 @pytest.fixture
-async def hand():
-    async with TopHand(Sandbox(profile="taobao")) as hand:
-        hand.sandbox.clock.speed = 0
-        yield hand
+async def caller():
+    async with TopCaller(Sandbox(profile="taobao")) as caller:
+        caller.sandbox.clock.speed = 0
+        yield caller
 
 
 def parts(response):
@@ -33,14 +33,14 @@ def echoed(response):
     return [part["sandbox_echo_response"]["params"] for part in parts(response)]
 
 
-async def test_answers_come_in_the_order_of_the_calls(hand):
-    response = await hand.batch(*({"method": ECHO, "n": str(n)} for n in range(30)))
+async def test_answers_come_in_the_order_of_the_calls(caller):
+    response = await caller.batch(*({"method": ECHO, "n": str(n)} for n in range(30)))
     assert response.headers["content-type"] == "text/plain;charset=UTF-8"
     assert echoed(response) == [{"n": str(n)} for n in range(30)]
 
 
-async def test_what_is_public_belongs_to_every_call_and_each_may_say_otherwise(hand):
-    response = await hand.batch(PUBLIC, {"n": "1"}, b"N", {"same": "2", "t": "茶 &=#PUBLIC#"})
+async def test_what_is_public_belongs_to_every_call_and_each_may_say_otherwise(caller):
+    response = await caller.batch(PUBLIC, {"n": "1"}, b"N", {"same": "2", "t": "茶 &=#PUBLIC#"})
     assert echoed(response) == [
         {"same": "1", "n": "1"},
         {"same": "1"},
@@ -49,37 +49,37 @@ async def test_what_is_public_belongs_to_every_call_and_each_may_say_otherwise(h
 
 
 @pytest.mark.parametrize("sign_method", ["md5", "hmac", "hmac-sha256"])
-async def test_query_and_body_are_signed_together(hand, sign_method):
-    assert echoed(await hand.batch({"method": ECHO}, sign_method=sign_method)) == [{}]
+async def test_query_and_body_are_signed_together(caller, sign_method):
+    assert echoed(await caller.batch({"method": ECHO}, sign_method=sign_method)) == [{}]
 
 
-async def test_a_changed_body_is_refused_once_and_shows_what_was_signed(hand):
-    query = signed(hand.sandbox, {}, body="method=x")
+async def test_a_changed_body_is_refused_once_and_shows_what_was_signed(caller):
+    query = signed(caller.sandbox, {}, body="method=x")
     url, body = f"/router/batch?{urlencode(query)}", "method=x" + SEPARATOR.decode() + "N"
-    response = await hand.http.post(url, content=body, headers={"content-type": "text/plain"})
+    response = await caller.http.post(url, content=body, headers={"content-type": "text/plain"})
     (answer,) = parts(response)
     assert answer["error_response"]["code"] == 25
     del query["sign"]
     assert unquote(response.headers[STRING_TO_SIGN_HEADER]) == text_of(query, body)
 
 
-async def test_several_sessions_and_methods_may_be_mixed(hand):
-    tokens = {seller: hand.sandbox.grant(seller)["access_token"] for seller in ("1001", "1002")}
+async def test_several_sessions_and_methods_may_be_mixed(caller):
+    tokens = {seller: caller.sandbox.grant(seller)["access_token"] for seller in ("1001", "1002")}
     calls = [
         {"method": USER, "fields": "nick", "session": tokens["1001"]},
         {"method": "taobao.time.get"},
         {"method": USER, "fields": "nick", "session": tokens["1002"]},
     ]
-    first, time, second = parts(await hand.batch(*calls))
+    first, time, second = parts(await caller.batch(*calls))
     nicks = [part["user_seller_get_response"]["user"]["nick"] for part in (first, second)]
-    assert nicks == [hand.sandbox.sellers[seller].account for seller in tokens]
+    assert nicks == [caller.sandbox.sellers[seller].account for seller in tokens]
     assert time.keys() == {"time_get_response"}
     own = [{"method": USER, "fields": "nick"}, calls[2]]
-    answers = parts(await hand.batch(*own, session=tokens["1001"]))
+    answers = parts(await caller.batch(*own, session=tokens["1001"]))
     assert [a["user_seller_get_response"]["user"]["nick"] for a in answers] == nicks
 
 
-async def test_a_failing_call_fails_alone(hand):
+async def test_a_failing_call_fails_alone(caller):
     calls = [
         {"method": ECHO, "n": "1"},
         {"method": USER},
@@ -88,11 +88,11 @@ async def test_a_failing_call_fails_alone(hand):
         {"method": USER, "session": "x"},
         {"method": ECHO, "n": "2"},
     ]
-    answers = parts(await hand.batch(*calls))
+    answers = parts(await caller.batch(*calls))
     codes = [a["error_response"]["code"] if "error_response" in a else 0 for a in answers]
     assert codes == [0, 26, 22, 21, 27, 0]
-    assert hand.sandbox.ledger.calls[ECHO, "0"] == 2
-    assert hand.sandbox.ledger.calls[USER, "26"] == 1
+    assert caller.sandbox.ledger.calls[ECHO, "0"] == 2
+    assert caller.sandbox.ledger.calls[USER, "26"] == 1
 
 
 @pytest.mark.parametrize(
@@ -106,47 +106,47 @@ async def test_a_failing_call_fails_alone(hand):
         ({"format": "yaml"}, 23),
     ],
 )
-async def test_a_batch_that_is_refused_as_a_whole_has_one_answer(hand, change, code):
+async def test_a_batch_that_is_refused_as_a_whole_has_one_answer(caller, change, code):
     calls = [{"method": ECHO}, {"method": ECHO}]
-    response = await hand.batch(*calls, **change)
+    response = await caller.batch(*calls, **change)
     assert SEPARATOR not in response.content
     assert f"{code}" in response.text
     assert "error_response" in response.text
-    assert hand.sandbox.ledger.calls[ECHO, str(code)] == 2
+    assert caller.sandbox.ledger.calls[ECHO, str(code)] == 2
 
 
-async def test_there_is_a_largest_batch(hand):
-    fits = await hand.batch(*[{"method": ECHO}] * MAX_CALLS)
+async def test_there_is_a_largest_batch(caller):
+    fits = await caller.batch(*[{"method": ECHO}] * MAX_CALLS)
     assert len(parts(fits)) == MAX_CALLS
-    (refused,) = parts(await hand.batch(*[{"method": ECHO}] * (MAX_CALLS + 1)))
+    (refused,) = parts(await caller.batch(*[{"method": ECHO}] * (MAX_CALLS + 1)))
     assert refused["error_response"]["code"] == 41
     assert "at most, not 101" in refused["error_response"]["msg"]
 
 
-async def test_a_body_without_calls_is_refused(hand):
+async def test_a_body_without_calls_is_refused(caller):
     for body in (b"", PUBLIC):
-        (refused,) = parts(await hand.batch(body))
+        (refused,) = parts(await caller.batch(body))
         assert (refused["error_response"]["code"]) == 41
-    form = signed(hand.sandbox, {"method": ECHO})
-    response = await hand.http.post("/router/batch", data=form)
+    form = signed(caller.sandbox, {"method": ECHO})
+    response = await caller.http.post("/router/batch", data=form)
     assert parts(response)[0]["error_response"]["code"] == 41
 
 
-async def test_there_are_no_uploads_in_a_batch(hand):
-    session = hand.sandbox.grant("1001")["access_token"]
+async def test_there_are_no_uploads_in_a_batch(caller):
+    session = caller.sandbox.grant("1001")["access_token"]
     call = {"method": "taobao.picture.upload", "picture_category_id": "0"}
     call |= {"image_input_title": "t", "img": "bytes?", "session": session}
-    (refused,) = parts(await hand.batch(call))
+    (refused,) = parts(await caller.batch(call))
     assert refused["error_response"]["msg"] == "Missing required arguments:img"
-    form = signed(hand.sandbox, {"method": ECHO})
-    response = await hand.http.post("/router/batch", data=form, files={"f": b"x"})
+    form = signed(caller.sandbox, {"method": ECHO})
+    response = await caller.http.post("/router/batch", data=form, files={"f": b"x"})
     assert parts(response)[0]["error_response"]["code"] == 41
 
 
-async def test_a_separator_of_one_s_own(hand):
+async def test_a_separator_of_one_s_own(caller):
     body = "method=taobao.sandbox.echo&n=1%0D%0A-S-%0D%0A{x}method=taobao.sandbox.echo&n=2"
-    query = signed(hand.sandbox, {}, body=body)
-    response = await hand.http.post(
+    query = signed(caller.sandbox, {}, body=body)
+    response = await caller.http.post(
         f"/router/batch?{urlencode(query)}",
         content=body,
         headers={"content-type": "text/plain", "top-api-separator": "{x}"},
@@ -156,40 +156,40 @@ async def test_a_separator_of_one_s_own(hand):
     assert '"n":"2"' in second
 
 
-async def test_parts_are_xml_where_json_is_not_asked_for(hand):
-    response = await hand.batch({"method": ECHO, "a": "1"}, {"method": USER}, format=None)
+async def test_parts_are_xml_where_json_is_not_asked_for(caller):
+    response = await caller.batch({"method": ECHO, "a": "1"}, {"method": USER}, format=None)
     (name, fine), (_, error) = map(read_xml, response.content.split(SEPARATOR))
     assert (name, fine["params"]) == ("sandbox_echo_response", {"a": "1"})
     assert error["code"] == "26"
 
 
-async def test_a_call_may_ask_for_its_answer_simplified(hand):
+async def test_a_call_may_ask_for_its_answer_simplified(caller):
     wrapped, simple = parts(
-        await hand.batch({"method": ECHO}, {"method": ECHO, "simplify": "true"})
+        await caller.batch({"method": ECHO}, {"method": ECHO, "simplify": "true"})
     )
     assert wrapped["sandbox_echo_response"].keys() == simple.keys()
 
 
-async def test_the_address_list_holds_for_batches(hand):
-    hand.sandbox.add_app(SandboxApp(KEY, SECRET, ip_whitelist=("10.0.0.1",)))
-    answers = parts(await hand.batch({"method": ECHO}, {"method": ECHO}))
+async def test_the_address_list_holds_for_batches(caller):
+    caller.sandbox.add_app(SandboxApp(KEY, SECRET, ip_whitelist=("10.0.0.1",)))
+    answers = parts(await caller.batch({"method": ECHO}, {"method": ECHO}))
     assert {answer["error_response"]["code"] for answer in answers} == {11}
 
 
 class TestFaults:
     CALLS = ({"method": ECHO, "n": "1"}, {"method": "taobao.time.get"}, {"method": ECHO, "n": "2"})
 
-    async def test_a_ban_an_error_and_a_patch_are_about_calls(self, hand):
-        hand.sandbox.fail("ban", seconds=9, api="taobao.time.get")
-        hand.sandbox.fail("patch", fields={"params": "x"}, api=ECHO)
-        first, time, second = parts(await hand.batch(*self.CALLS))
+    async def test_a_ban_an_error_and_a_patch_are_about_calls(self, caller):
+        caller.sandbox.fail("ban", seconds=9, api="taobao.time.get")
+        caller.sandbox.fail("patch", fields={"params": "x"}, api=ECHO)
+        first, time, second = parts(await caller.batch(*self.CALLS))
         assert first["sandbox_echo_response"]["params"] == "x"
         assert time["error_response"]["sub_msg"] == "This ban will last for 9 more seconds"
         assert second["sandbox_echo_response"]["params"] == {"n": "2"}
 
-    async def test_a_limit_counts_every_call(self, hand):
-        hand.sandbox.fail("limit", calls=1, seconds=9, api=ECHO)
-        first, _, second = parts(await hand.batch(*self.CALLS))
+    async def test_a_limit_counts_every_call(self, caller):
+        caller.sandbox.fail("limit", calls=1, seconds=9, api=ECHO)
+        first, _, second = parts(await caller.batch(*self.CALLS))
         assert "sandbox_echo_response" in first
         assert second["error_response"]["code"] == 7
 
@@ -204,38 +204,38 @@ class TestFaults:
         ],
         ids=str,
     )
-    async def test_what_breaks_an_exchange_breaks_the_batch(self, hand, fault, done):
-        hand.sandbox.fail(**fault, api="taobao.time.get")
-        broken = await hand.batch(*self.CALLS)
-        whole = await hand.batch(*self.CALLS)
+    async def test_what_breaks_an_exchange_breaks_the_batch(self, caller, fault, done):
+        caller.sandbox.fail(**fault, api="taobao.time.get")
+        broken = await caller.batch(*self.CALLS)
+        whole = await caller.batch(*self.CALLS)
         assert len(parts(whole)) == 3
         assert broken.content != whole.content
-        calls = hand.sandbox.ledger.calls
+        calls = caller.sandbox.ledger.calls
         assert calls[ECHO, "0"] == (4 if done else 2)
         assert calls[ECHO, f"fault:{fault['kind']}"] == (0 if done else 2)
 
-    async def test_a_broken_connection_too(self, hand):
-        hand.sandbox.fail("drop")
+    async def test_a_broken_connection_too(self, caller):
+        caller.sandbox.fail("drop")
         with pytest.raises(ConnectionAbortedError, match="drop"):
-            await hand.batch(*self.CALLS)
+            await caller.batch(*self.CALLS)
 
-    async def test_a_latency_of_all_calls_passes_once(self, hand, monkeypatch):
+    async def test_a_latency_of_all_calls_passes_once(self, caller, monkeypatch):
         slept = []
 
         async def sleep(seconds):
             slept.append(seconds)
 
         monkeypatch.setattr(anyio, "sleep", sleep)
-        hand.sandbox.fail("latency", seconds=7, times=None)
-        await hand.batch(*self.CALLS)
+        caller.sandbox.fail("latency", seconds=7, times=None)
+        await caller.batch(*self.CALLS)
         assert slept == [7]
 
 
-async def test_an_hmac_over_the_body_alone_is_wrong(hand):
+async def test_an_hmac_over_the_body_alone_is_wrong(caller):
     body = "method=taobao.sandbox.echo"
-    query = signed(hand.sandbox, {}, body=body, sign_method="hmac")
+    query = signed(caller.sandbox, {}, body=body, sign_method="hmac")
     query["sign"] = sign(body, "hmac")
-    response = await hand.http.post(
+    response = await caller.http.post(
         f"/router/batch?{urlencode(query)}", content=body, headers={"content-type": "text/plain"}
     )
     assert parts(response)[0]["error_response"]["code"] == 25

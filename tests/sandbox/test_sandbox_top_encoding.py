@@ -16,9 +16,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from inside import call
-from top_hand import ECHO, TopHand
+from top_helpers import ECHO, TopCaller
 
-from iop_async._models import Call, HttpResponse
+from iop_async._models import Call
+from iop_async._wire import HttpResponse
 from iop_async.gateways import Top
 from iop_async.sandbox import Sandbox
 from iop_async.sandbox._top.encoding import json_body, xml_body
@@ -68,7 +69,6 @@ def is_text(value):
     return all(map(is_text, value)) if isinstance(value, list) else isinstance(value, str)
 
 
-@settings(deadline=None, max_examples=150)
 @given(fields=st.dictionaries(names, nested, max_size=5))
 @example(fields={"a": "\r\n\t \r", "b": "\0\x1b\ufffe\x85\u2028", "c": "]]>&<'\"\U0001f375"})
 @example(fields={"data": None, "items": [], "result": {}})
@@ -80,7 +80,7 @@ def test_json_and_xml_are_read_as_the_same_answer_and_simplified_json_is_it(fiel
     assert json.loads(json_body(ROOT, fields, simplify=True)) == without_none(fields)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(value=st.lists(nested, max_size=4) | st.dictionaries(names, nested, max_size=4))
 def test_a_value_goes_through_the_gateway_and_comes_back_in_either_format(value):
     asked = Call(ECHO, {"value": value})
@@ -138,7 +138,7 @@ def test_nothing_in_a_value_can_end_its_element():
     ids=["open", "blank", "cut", "word", "endless", "deep", "digits"],
 )
 async def test_a_value_that_is_no_json_or_too_deep_is_an_invalid_argument(value):
-    async with TopHand(SANDBOX) as hand:
-        error = await hand.top(ECHO, {"value": value})
+    async with TopCaller(SANDBOX) as caller:
+        error = await caller.top(ECHO, {"value": value})
     assert (error["code"], error["msg"]) == (41, "Invalid arguments:value")
     assert error["sub_code"] == "isv.invalid-parameter"

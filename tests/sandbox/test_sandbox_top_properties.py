@@ -26,14 +26,12 @@ def understood(asked, signer, *, path="/router/rest", format="json"):
 
 
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
-@settings(deadline=None, max_examples=60)
 @given(params=params_of, signer=signers, path=paths, simplify=st.sampled_from([None, True]))
 def test_any_parameters_arrive_as_they_were_written(http_method, params, signer, path, simplify):
     asked = Call(ECHO, params, http_method=http_method, simplify=simplify)
     assert understood(asked, signer, path=path)["params"] == expected(params)
 
 
-@settings(deadline=None, max_examples=60)
 @given(params=plain_params_of, content=st.binary(max_size=5000), signer=signers)
 def test_any_parameters_and_bytes_arrive_as_multipart(params, content, signer):
     data = understood(Call(ECHO, params, files={"img": content}), signer)
@@ -42,7 +40,6 @@ def test_any_parameters_and_bytes_arrive_as_multipart(params, content, signer):
     assert file["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     text=st.text(st.characters(exclude_categories=["Cs", "Cc"])).filter(
         lambda text: bool(text.strip()) and not {"\ufffe", "\uffff"} & set(text)
@@ -53,7 +50,7 @@ def test_any_text_that_xml_can_hold_comes_back_in_xml(text, signer):
     assert understood(Call(ECHO, {"a": text}), signer, format="xml")["params"] == {"a": text}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(many=st.lists(params_of, min_size=1, max_size=5), signer=signers)
 def test_any_parameters_arrive_in_a_batch(many, signer):
     gateway = Top("http://127.0.0.1/router/rest", signer=signer)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 import pytest
-from sandbox_hand import FORM, KEY, Hand, sha256, sign, signed
+from sandbox_helpers import FORM, KEY, SandboxCaller, sha256, sign, signed
 
 from iop_async.sandbox import Sandbox
 
@@ -15,9 +15,9 @@ WORDS = {"title": "陶瓷茶壶 & 100% «thé»", "note": "a+b=c?\r\nnext line",
 
 
 @pytest.fixture
-async def hand():
-    async with Hand(Sandbox()) as hand:
-        yield hand
+async def caller():
+    async with SandboxCaller(Sandbox()) as caller:
+        yield caller
 
 
 def heard(response):
@@ -27,67 +27,67 @@ def heard(response):
     return body["data"]["params"]
 
 
-async def test_python_sdk_puts_everything_into_the_form(hand):
-    params = signed(hand.sandbox, ECHO, WORDS, partner_id="lazop-sdk-python-20180424")
-    response = await hand.http.post(
+async def test_python_sdk_puts_everything_into_the_form(caller):
+    params = signed(caller.sandbox, ECHO, WORDS, partner_id="lazop-sdk-python-20180424")
+    response = await caller.http.post(
         f"/rest{ECHO}", content=urlencode(params).encode(), headers=FORM
     )
     assert heard(response) == WORDS
 
 
-async def test_python_sdk_get_puts_everything_into_the_query(hand):
-    params = signed(hand.sandbox, ECHO, WORDS)
-    assert heard(await hand.http.get(f"/rest{ECHO}?{urlencode(params)}")) == WORDS
+async def test_python_sdk_get_puts_everything_into_the_query(caller):
+    params = signed(caller.sandbox, ECHO, WORDS)
+    assert heard(await caller.http.get(f"/rest{ECHO}?{urlencode(params)}")) == WORDS
 
 
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
-async def test_icbu_style_posts_to_rest_itself_and_signs_the_path_in_method(hand, http_method):
+async def test_icbu_style_posts_to_rest_itself_and_signs_the_path_in_method(caller, http_method):
     params = signed(
-        hand.sandbox, ECHO, {**WORDS, "method": ECHO, "simplify": "false", "format": "json"}
+        caller.sandbox, ECHO, {**WORDS, "method": ECHO, "simplify": "false", "format": "json"}
     )
     if http_method == "GET":
-        response = await hand.http.get(f"/rest?{urlencode(params)}")
+        response = await caller.http.get(f"/rest?{urlencode(params)}")
     else:
-        response = await hand.http.post("/rest", data=params)
+        response = await caller.http.post("/rest", data=params)
     assert heard(response) == WORDS
 
 
-async def test_icbu_style_signs_no_prefix_for_a_dotted_name_on_rest(hand):
-    params = signed(hand.sandbox, "", {**WORDS, "method": "sandbox.echo"})
-    assert heard(await hand.http.post("/rest", data=params)) == WORDS
+async def test_icbu_style_signs_no_prefix_for_a_dotted_name_on_rest(caller):
+    params = signed(caller.sandbox, "", {**WORDS, "method": "sandbox.echo"})
+    assert heard(await caller.http.post("/rest", data=params)) == WORDS
 
 
-async def test_java_gop_puts_system_parameters_into_the_query_and_the_rest_into_the_form(hand):
-    params = signed(hand.sandbox, ECHO, WORDS)
+async def test_java_gop_puts_system_parameters_into_the_query_and_the_rest_into_the_form(caller):
+    params = signed(caller.sandbox, ECHO, WORDS)
     system = {name: value for name, value in params.items() if name not in WORDS}
-    response = await hand.http.post(
+    response = await caller.http.post(
         f"/rest{ECHO}?{urlencode(system)}", content=urlencode(WORDS).encode(), headers=FORM
     )
     assert heard(response) == WORDS
 
 
-async def test_java_top_names_method_in_query_and_body_and_signs_it_once(hand):
-    params = signed(hand.sandbox, "", {**WORDS, "method": "sandbox.echo"}, v="2.0")
+async def test_java_top_names_method_in_query_and_body_and_signs_it_once(caller):
+    params = signed(caller.sandbox, "", {**WORDS, "method": "sandbox.echo"}, v="2.0")
     system = {name: value for name, value in params.items() if name not in WORDS}
     body = {**WORDS, "method": "sandbox.echo"}
-    response = await hand.http.post(f"/sync?{urlencode(system)}", data=body)
+    response = await caller.http.post(f"/sync?{urlencode(system)}", data=body)
     assert response.json()["sandbox_echo_response"]["data"]["params"] == WORDS
 
 
-async def test_java_rest_2_signs_what_follows_the_version(hand):
-    params = signed(hand.sandbox, ECHO, WORDS)
-    assert heard(await hand.http.post(f"/rest/2.0{ECHO}", data=params)) == WORDS
+async def test_java_rest_2_signs_what_follows_the_version(caller):
+    params = signed(caller.sandbox, ECHO, WORDS)
+    assert heard(await caller.http.post(f"/rest/2.0{ECHO}", data=params)) == WORDS
 
 
-async def test_php_sends_multipart_without_any_file(hand):
-    params = signed(hand.sandbox, ECHO, WORDS)
+async def test_php_sends_multipart_without_any_file(caller):
+    params = signed(caller.sandbox, ECHO, WORDS)
     system = {name: value for name, value in params.items() if name not in WORDS}
     parts = "".join(
         f'--X\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in WORDS.items()
     )
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in system.items())
-    response = await hand.http.post(
+    response = await caller.http.post(
         f"/rest{ECHO}?{query}",
         content=f"{parts}--X--\r\n".encode(),
         headers={"content-type": "multipart/form-data; boundary=X"},
@@ -95,9 +95,9 @@ async def test_php_sends_multipart_without_any_file(hand):
     assert heard(response) == WORDS
 
 
-async def test_go_client_sends_one_flat_json_object(hand):
-    params = signed(hand.sandbox, ECHO, WORDS)
-    response = await hand.http.post(
+async def test_go_client_sends_one_flat_json_object(caller):
+    params = signed(caller.sandbox, ECHO, WORDS)
+    response = await caller.http.post(
         f"/rest{ECHO}",
         content=json.dumps(params, ensure_ascii=False).encode(),
         headers={"content-type": "application/json;charset=utf-8"},
@@ -105,13 +105,13 @@ async def test_go_client_sends_one_flat_json_object(hand):
     assert heard(response) == WORDS
 
 
-async def test_json_scalars_count_as_the_text_they_are_written_as(hand):
+async def test_json_scalars_count_as_the_text_they_are_written_as(caller):
     """Numbers keep every digit, ``null`` is not there."""
     as_text = {"id": "500038374133105001", "price": "1.10", "paid": "true", "list": '["茶"]'}
-    params = signed(hand.sandbox, ECHO, as_text)
+    params = signed(caller.sandbox, ECHO, as_text)
     bare = {name: value for name, value in params.items() if name not in as_text}
     members = '"id":500038374133105001,"price":1.10,"paid":true,"list":["茶"],"none":null'
-    response = await hand.http.post(
+    response = await caller.http.post(
         f"/rest{ECHO}",
         content=f"{json.dumps(bare)[:-1]},{members}}}".encode(),
         headers={"content-type": "application/json"},
@@ -119,15 +119,15 @@ async def test_json_scalars_count_as_the_text_they_are_written_as(hand):
     assert heard(response) == as_text
 
 
-async def test_typescript_client_posts_an_empty_body_with_everything_in_the_query(hand):
-    params = signed(hand.sandbox, ECHO, WORDS)
-    assert heard(await hand.http.post(f"/rest{ECHO}?{urlencode(params)}")) == WORDS
+async def test_typescript_client_posts_an_empty_body_with_everything_in_the_query(caller):
+    params = signed(caller.sandbox, ECHO, WORDS)
+    assert heard(await caller.http.post(f"/rest{ECHO}?{urlencode(params)}")) == WORDS
 
 
-async def test_files_are_not_signed_and_only_measured(hand):
+async def test_files_are_not_signed_and_only_measured(caller):
     """A multipart body with text and files, cut into small chunks on the way."""
     photo, empty = bytes(range(256)) * 800, b""
-    params = signed(hand.sandbox, ECHO, WORDS)
+    params = signed(caller.sandbox, ECHO, WORDS)
 
     async def body():
         whole = b"".join(
@@ -144,7 +144,7 @@ async def test_files_are_not_signed_and_only_measured(hand):
         for start in range(0, len(whole), 997):
             yield whole[start : start + 997]
 
-    response = await hand.http.post(
+    response = await caller.http.post(
         f"/rest{ECHO}",
         content=body(),
         headers={"content-type": "multipart/form-data; boundary=b"},
@@ -161,10 +161,10 @@ async def test_files_are_not_signed_and_only_measured(hand):
     assert (nothing["size"], nothing["sha256"]) == (0, sha256(b""))
 
 
-async def test_sdk_style_upload_with_system_parameters_in_the_query(hand):
-    token = hand.sandbox.grant("1001")["access_token"]
-    params = signed(hand.sandbox, "/image/upload", {}, access_token=token)
-    response = await hand.http.post(
+async def test_sdk_style_upload_with_system_parameters_in_the_query(caller):
+    token = caller.sandbox.grant("1001")["access_token"]
+    params = signed(caller.sandbox, "/image/upload", {}, access_token=token)
+    response = await caller.http.post(
         f"/rest/image/upload?{urlencode(params)}", files={"image": ("a.png", b"\x89PNG")}
     )
     data = response.json()["data"]
@@ -172,24 +172,26 @@ async def test_sdk_style_upload_with_system_parameters_in_the_query(hand):
     assert data["image"]["url"].startswith("https://")
 
 
-async def test_a_signed_text_of_four_megabytes_is_accepted(hand):
+async def test_a_signed_text_of_four_megabytes_is_accepted(caller):
     image = bytes(range(256)) * 12_000
-    token = hand.sandbox.grant("1001")["access_token"]
+    token = caller.sandbox.grant("1001")["access_token"]
     text = base64.b64encode(image).decode()
     assert len(text) > 4_000_000
-    answer = await hand.call("/upload/image", {"image_base64": text}, access_token=token)
+    answer = await caller.call("/upload/image", {"image_base64": text}, access_token=token)
     assert answer["data"]["size"] == len(image)
     assert answer["data"]["sha256"] == sha256(image)
 
 
-async def test_the_body_wins_over_the_query(hand):
-    params = signed(hand.sandbox, ECHO, {"a": "body"})
+async def test_the_body_wins_over_the_query(caller):
+    params = signed(caller.sandbox, ECHO, {"a": "body"})
     query = urlencode({**params, "a": "query"})
-    assert heard(await hand.http.post(f"/rest{ECHO}?{query}", data={"a": "body"})) == {"a": "body"}
+    assert heard(await caller.http.post(f"/rest{ECHO}?{query}", data={"a": "body"})) == {
+        "a": "body"
+    }
 
 
-async def test_blank_values_are_signed_as_they_are_sent(hand):
-    assert heard(await hand.post(ECHO, {"blank": "", "space": " "})) == {
+async def test_blank_values_are_signed_as_they_are_sent(caller):
+    assert heard(await caller.post(ECHO, {"blank": "", "space": " "})) == {
         "blank": "",
         "space": " ",
     }
@@ -206,16 +208,16 @@ async def test_blank_values_are_signed_as_they_are_sent(hand):
         (b"\xff\xfe=%ff", "application/x-www-form-urlencoded"),
     ],
 )
-async def test_a_body_without_readable_parameters_lacks_them(hand, body, content_type):
-    response = await hand.http.post(
+async def test_a_body_without_readable_parameters_lacks_them(caller, body, content_type):
+    response = await caller.http.post(
         f"/rest{ECHO}", content=body, headers={"content-type": content_type}
     )
     assert response.json()["code"] == "MissingParameter"
 
 
-async def test_half_a_surrogate_pair_in_json_does_not_hurt(hand):
+async def test_half_a_surrogate_pair_in_json_does_not_hurt(caller):
     body = json.dumps({"app_key": "\ud83d", "timestamp": "1", "sign_method": "1", "sign": "1"})
-    response = await hand.http.post(
+    response = await caller.http.post(
         f"/rest{ECHO}", content=body, headers={"content-type": "application/json"}
     )
     assert response.json()["code"] == "InvalidAppkey"
@@ -228,10 +230,10 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("api", "params", "start"), VECTORS)
-async def test_the_published_example_is_accepted_on_its_day(hand, api, params, start):
+async def test_the_published_example_is_accepted_on_its_day(caller, api, params, start):
     """Its token is not: the signature was therefore right."""
     moment = datetime.fromtimestamp(1517820392, UTC)
-    hand.sandbox.clock.set(moment)
+    caller.sandbox.clock.set(moment)
     everything = {
         "app_key": KEY,
         "sign_method": "sha256",
@@ -240,5 +242,5 @@ async def test_the_published_example_is_accepted_on_its_day(hand, api, params, s
     }
     signature = sign(everything, api)
     assert signature.startswith(start)
-    answer = (await hand.http.post(f"/rest{api}", data={**everything, "sign": signature})).json()
+    answer = (await caller.http.post(f"/rest{api}", data={**everything, "sign": signature})).json()
     assert answer["code"] in ("IllegalAccessToken", "IllegalRefreshToken")

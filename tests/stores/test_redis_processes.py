@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 from redis_servers import own_server
-from store_hands import SCOPE, child, record
+from store_helpers import SCOPE, child, record
 
 from iop_async.stores._redis import RedisStore
 

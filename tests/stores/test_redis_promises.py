@@ -1,16 +1,16 @@
-"""A Redis server and a Redis Cluster keep the promises of every store."""
+"""A Redis Cluster, and clients of all sorts, keep the promises of every store."""
 
 from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
 import redis.asyncio
+import valkey.asyncio
 from redis_servers import own_cluster, own_prefix
 from services import REDIS
-from store_hands import record
+from store_helpers import record
 
 from iop_async import StoreError
-from iop_async.protocols import TokenStore
 from iop_async.stores._redis import RedisStore
 from iop_async.testing import StoreConformance
 
@@ -33,25 +33,15 @@ class OnAsyncio(StoreConformance):
     backends = ("asyncio",)
 
 
-class TestRedisStore(OnAsyncio):
-    @pytest.fixture
-    def make_store(self, prefix):
-        return lambda: RedisStore(REDIS, prefix=prefix)
-
-
-@pytest.mark.drill
-class TestRedisStoreAtLength(TestRedisStore):
-    many = 10_000
-
-
 class WithClient(OnAsyncio):
     """The client is the user's, who closes it."""
 
-    options: ClassVar[dict]
+    kind = redis.asyncio.Redis
+    options: ClassVar[dict] = {}
 
     @pytest.fixture
     def make_store(self, prefix):
-        return lambda: OnItsClient(redis.asyncio.Redis.from_url(REDIS, **self.options), prefix)
+        return lambda: OnItsClient(self.kind.from_url(REDIS, **self.options), prefix)
 
 
 class OnItsClient(RedisStore):
@@ -76,19 +66,39 @@ class TestOnAClientOfTheOldProtocol(WithClient):
     many = 200
 
 
+class TestOnAClientOfValkey(WithClient):
+    """A fork, whose classes are no kin of those of redis-py."""
+
+    kind = valkey.asyncio.Valkey
+    many = 200
+
+
 @pytest.mark.drill
 class TestRedisCluster(OnAsyncio):
     """Everything of a scope is on one node, and different scopes on different ones."""
+
+    many = 200
 
     @pytest.fixture
     def make_store(self, cluster):
         for server in cluster:
             server.client().flushall()
+        return self.maker(cluster[0].port)
 
-        def make():
-            return OnItsClient(redis.asyncio.RedisCluster("127.0.0.1", cluster[0].port), "iop")
+    def maker(self, port):
+        return lambda: RedisStore(f"redis+cluster://127.0.0.1:{port}")
 
-        return make
+
+@pytest.mark.drill
+class TestRedisClusterOnAClient(TestRedisCluster):
+    def maker(self, port):
+        return lambda: OnItsClient(redis.asyncio.RedisCluster("127.0.0.1", port), "iop")
+
+
+@pytest.mark.drill
+class TestRedisClusterOnAClientOfValkey(TestRedisCluster):
+    def maker(self, port):
+        return lambda: OnItsClient(valkey.asyncio.ValkeyCluster("127.0.0.1", port), "iop")
 
 
 async def test_a_cluster_spreads_scopes_and_serves_them_all(cluster):
@@ -115,9 +125,3 @@ async def failure(attempt):
     except StoreError as error:
         return str(error)
     return ""
-
-
-def test_it_has_the_shape_of_a_store():
-    """As a type checker sees it, and at run time."""
-    store: TokenStore = RedisStore(REDIS)
-    assert isinstance(store, TokenStore)

@@ -1,14 +1,16 @@
 """What is said about a server that does not keep what it acknowledges."""
 
+import asyncio
 import logging
+import time
 
 import pytest
 import redis.asyncio
 from redis_servers import own_server
-from store_hands import SCOPE, record
+from store_helpers import SCOPE, record
 
 from iop_async.stores._redis import RedisStore
-from iop_async.stores._redis._durability import weaknesses
+from iop_async.stores._redis._settings import weaknesses
 
 
 async def said_about(server, caplog, **options):
@@ -68,6 +70,40 @@ def test_what_is_not_known_is_not_held_against_a_server():
     assert weaknesses({}, None) == []
     assert weaknesses({"loading": 1, "aof_enabled": 0}, "") == []
     assert len(weaknesses({"loading": 0, "aof_enabled": 0}, "")) == 1
+
+
+def test_replicas_that_nobody_waits_for_are_warned_about():
+    """Where there are some, and no Sentinel tells the store to wait for them."""
+    kept = {"aof_enabled": 1, "connected_slaves": 0}
+    (said,) = weaknesses(kept | {"connected_slaves": 1}, "")
+    assert "set min-replicas-to-write on every server to the number" in said
+    assert weaknesses(kept | {"connected_slaves": 1}, "", is_guarded=True) == []
+    two = kept | {"connected_slaves": 2}
+    assert "(2)" in weaknesses(two, "", "1")[0]  # the other would do, and not take over
+    assert weaknesses(two, "", "2") == []
+    waits = kept | {"connected_slaves": 1, "min_slaves_good_slaves": 0}
+    assert weaknesses(waits, "") == []
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_master_with_a_replica_is_looked_at(tmp_path, caplog, waits):
+    """Its own settings tell, or what it says of its replicas."""
+    (tmp_path / "replica").mkdir()
+    options = ("--min-replicas-to-write", "1") if waits else ()
+    with own_server(tmp_path, "--appendonly", "yes", *options) as master:
+        follow = ("--replicaof", "127.0.0.1", str(master.port))
+        with own_server(tmp_path / "replica", *follow), master.client() as client:
+            until = time.monotonic() + 60
+            while not [one for one in replicas_of(client) if one["state"] == "online"]:
+                assert time.monotonic() < until
+                await asyncio.sleep(0.05)
+            said = await said_about(master, caplog)
+    assert ["min-replicas-to-write" in one for one in said] == ([] if waits else [True])
+
+
+def replicas_of(client):
+    info = client.info("replication")
+    return [info[f"slave{n}"] for n in range(info["connected_slaves"])]
 
 
 async def test_every_tried_client_is_looked_at_once(tmp_path, caplog):

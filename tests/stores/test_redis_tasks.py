@@ -2,8 +2,12 @@
 
 import asyncio
 import copy
+import gc
 import pickle
 import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import anyio
@@ -15,10 +19,10 @@ import trio
 from attrs import evolve
 from redis_servers import own_prefix, own_server
 from services import REDIS
-from store_hands import SCOPE, is_whole, record, whole
+from store_helpers import SCOPE, count_up, is_whole, record, whole
 
 from iop_async import StoreError
-from iop_async.stores._redis import RedisStore, _server
+from iop_async.stores._redis import RedisStore, _runner
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,7 +58,7 @@ async def test_a_storm_of_cancelled_tasks_loses_nothing(prefix, whose):
             await asyncio.sleep(chance.choice((0, 0, 0.001, 0.005)))
         assert any(task.cancelled() for task in tasks)
         assert not [task for task in tasks if not task.cancelled() and task.exception()]
-        found = {one.seller: one async for one in store.records(SCOPE)}
+        found = {one.seller_id: one async for one in store.records(SCOPE)}
         assert all(map(is_whole, found.values()))
         for seller, one in acknowledged.items():
             assert found[seller].revision >= one.revision
@@ -90,16 +94,16 @@ async def test_taking_a_claim_back_leaves_later_leases(prefix):
     async with RedisStore(REDIS, prefix=prefix) as store:
         await store.put(record(due_at=PAST))
         held, go_on = asyncio.Event(), asyncio.Event()
-        exchange = store._server.exchange
+        execute = store._runner.execute
 
         async def hold(one):
-            answer = await exchange(one)
+            answer = await execute(one)
             if one.script.name == "claim":
                 held.set()
                 await go_on.wait()
             return answer
 
-        store._server.exchange = hold
+        store._runner.execute = hold
         claiming = asyncio.create_task(
             store.claim(SCOPE, due_by=PAST, limit=9, holder="a", seconds=600)
         )
@@ -155,17 +159,65 @@ def test_trio_is_told_that_it_cannot(prefix):
         trio.run(store.aclose)
 
 
-def test_a_store_belongs_to_one_event_loop(prefix):
+def test_a_client_of_the_user_belongs_to_one_event_loop(prefix):
     """Its connections do; the second one is told, instead of waiting for ever."""
-    store = RedisStore(REDIS, prefix=prefix)
+    store = RedisStore(redis.asyncio.Redis.from_url(REDIS), prefix=prefix)
 
     async def use_first():
         await store.put(record())
-        with pytest.raises(StoreError, match="belongs to the event loop"):
+        with pytest.raises(StoreError, match=r"belongs to the event loop.*Give the store a URL"):
             await asyncio.to_thread(asyncio.run, store.get(SCOPE, "1001"))
+        await store._runner._source.client().aclose()
         await store.aclose()
 
     asyncio.run(use_first())
+
+
+def connections_of(server):
+    """Those that clients of asyncio have open."""
+    with server.client(client_name="test") as client:
+        return [one for one in client.client_list() if one["name"] != "test"]
+
+
+def test_connections_end_with_their_event_loop(tmp_path):
+    """Also where nobody closes the store, which goes on in the next one."""
+    with own_server(tmp_path) as server:
+        store = RedisStore(server.url)
+
+        async def main(n):
+            await asyncio.gather(*(store.put(record(f"{n}/{m}")) for m in range(20)))
+            assert connections_of(server)
+
+        for n in range(3):
+            asyncio.run(main(n))
+            gc.collect()  # what was left open would warn
+            until = time.monotonic() + 30
+            while connections_of(server):
+                assert time.monotonic() < until
+        asyncio.run(store.aclose())
+
+
+def test_event_loops_in_several_threads_share_a_store(prefix):
+    """And whoever closes it has the others close what is theirs, when they have ended theirs."""
+    store = RedisStore(REDIS, prefix=prefix)
+    used, closed = threading.Barrier(5, timeout=60), threading.Barrier(5, timeout=60)
+
+    async def work(n):
+        await count_up(store, f"{n}", 20)
+        await asyncio.to_thread(used.wait)
+        if n == "0":
+            await store.aclose()
+        await asyncio.to_thread(closed.wait)
+        with pytest.raises(StoreError, match="this store is closed"):
+            await store.get(SCOPE, f"{n}")
+
+    async def look():
+        async with RedisStore(REDIS, prefix=prefix) as again:
+            return [one.generation async for one in again.records(SCOPE)]
+
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(lambda n: asyncio.run(work(n)), "01234"))
+    assert asyncio.run(look()) == [21] * 5
 
 
 async def test_a_server_is_not_asked_by_more_connections_than_the_client_allows(tmp_path):
@@ -203,7 +255,7 @@ async def test_those_who_wait_for_their_turn_are_not_late(prefix):
 
 async def test_whoever_waits_in_vain_was_not_sent(prefix, monkeypatch):
     """And is told so, with what to do."""
-    monkeypatch.setattr(_server, "_CROWDED", 0.1)
+    monkeypatch.setattr(_runner, "_SLOT_TIMEOUT", 0.1)
     async with Slow.from_url(REDIS) as client, RedisStore(client, prefix=prefix) as store:
         answers = await asyncio.gather(
             *(store.put(record(f"{n}")) for n in range(400)), return_exceptions=True
@@ -225,7 +277,7 @@ async def test_whoever_waits_in_vain_was_not_sent(prefix, monkeypatch):
 )  # fmt: skip
 def test_a_url_that_cannot_be_used_is_refused_unseen(url):
     """At once, and without repeating what may be a password."""
-    with pytest.raises(ValueError, match=r"Redis") as caught:
+    with pytest.raises(ValueError, match=r"Redis|option") as caught:
         RedisStore(url)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -236,7 +288,7 @@ def test_a_url_that_cannot_be_used_is_refused_unseen(url):
 )
 def test_what_is_no_asyncio_client_is_refused(value):
     """With the name of what is wanted."""
-    with pytest.raises(TypeError, match="takes a URL, a redis"):
+    with pytest.raises(TypeError, match="takes a URL, or a Redis"):
         RedisStore(value)
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from sqlalchemy import event
-from store_hands import SCOPE, record
+from store_helpers import SCOPE, record
 
+from iop_async.stores._columns import to_micros
 from iop_async.stores._sqlalchemy import _leases, _rows
-from iop_async.stores._times import to_micros
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -28,16 +28,16 @@ DIGEST = {
 }
 
 
-async def fill(place, due):
+async def fill(database, due):
     """Many records, of which so many are due; faster than a store could."""
-    digest, numbers = DIGEST[place.name], NUMBERS[place.name].format(n=MANY)
+    digest, numbers = DIGEST[database.name], NUMBERS[database.name].format(n=MANY)
     key = _rows.scope_key(SCOPE).hex()
-    is_postgresql = place.name == "postgresql"
+    is_postgresql = database.name == "postgresql"
     scope = rf"CAST('\x{key}' AS bytea)" if is_postgresql else f"X'{key}'"
-    blob = {"postgresql": "bytea", "mariadb": "BINARY"}.get(place.name, "BLOB")
+    blob = {"postgresql": "bytea", "mariadb": "BINARY"}.get(database.name, "BLOB")
     name = f"""CAST('["x"]' AS {blob})"""
     falls_due, later = to_micros(START), to_micros(START + timedelta(days=30))
-    await place.execute(
+    await database.execute(
         f"""INSERT INTO {{t}}records
         (scope_key, seller_key, scope, seller, sellers, due_at, dies_at, generation,
             revision, lease_until, body)
@@ -47,9 +47,9 @@ async def fill(place, due):
         "INSERT INTO {t}sellers (seller_key, record_id) SELECT seller_key, id FROM {t}records",
     )
     how = {"mariadb": "ANALYZE TABLE {t}records, {t}sellers", "sqlite": "ANALYZE"}
-    await place.execute(how.get(place.name, "ANALYZE {t}records"))
-    if place.name == "postgresql":
-        await place.execute("ANALYZE {t}sellers")
+    await database.execute(how.get(database.name, "ANALYZE {t}records"))
+    if database.name == "postgresql":
+        await database.execute("ANALYZE {t}sellers")
 
 
 async def everything(store):
@@ -58,7 +58,7 @@ async def everything(store):
         await store.put(record(f"{n}", f"also {n}", due_at=START, dies_at=START + n * MINUTE))
     kept = await store.get(SCOPE, "also 1")
     kept = await store.put(evolve(kept, body=b"new"))
-    kept = await store.put(evolve(kept, sellers=("1", "also 2")), release="a")
+    kept = await store.put(evolve(kept, seller_ids=("1", "also 2")), release="a")
     await store.put(record("taker", "also 3", "3"))
     await store.lease(SCOPE, "1", holder="a", seconds=60)
     await store.lease(SCOPE, "1", holder="b", seconds=0)
@@ -77,9 +77,9 @@ def steps(plan):
         yield from steps(below)
 
 
-async def read_rows(db, place, statement, values):
+async def read_rows(db, database, statement, values):
     """How many rows of records a statement looks at, by the database's own count."""
-    if place.name == "postgresql":
+    if database.name == "postgresql":
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
         (plan,) = (await db.exec_driver_sql(explain, values)).one()
         plan = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
@@ -124,18 +124,18 @@ async def test_no_statement_looks_at_all_records(server, due):
         async with engine.connect() as db:
             for statement, values in asked.items():
                 rows = await read_rows(db, server, statement, values)
-                assert rows <= 3 * _leases.FEW, (rows, statement)
+                assert rows <= 3 * _leases.SORT_MAX_ROWS, (rows, statement)
                 await db.rollback()
 
 
 @pytest.mark.parametrize("due", [20, 5_000], ids=["few are due", "many are due"])
 async def test_no_statement_scans_a_file(tables_of_sqlite, due):
     """None scans a table, or an index from end to end; SQLite itself says so."""
-    place = tables_of_sqlite
-    await fill(place, due)
-    async with place.engine() as engine:
+    database = tables_of_sqlite
+    await fill(database, due)
+    async with database.engine() as engine:
         seen = remembered(engine)
-        await everything(place.store(engine))
+        await everything(database.store(engine))
         asked = dict(seen)
         async with engine.connect() as db:
             for statement, values in asked.items():
@@ -148,26 +148,26 @@ async def test_no_statement_scans_a_file(tables_of_sqlite, due):
 
 @pytest.fixture
 def tables_of_sqlite(tables):
-    return tables("sqlite")
+    return tables("aiosqlite")
 
 
 @pytest.mark.parametrize("few", [500, 3], ids=["few are due", "many are due"])
-async def test_both_ways_to_find_what_is_due_find_the_same(place, monkeypatch, few):
+async def test_both_ways_to_find_what_is_due_find_the_same(database, monkeypatch, few):
     """Earliest death first, whichever way is taken."""
-    monkeypatch.setattr(_leases, "FEW", few)
+    monkeypatch.setattr(_leases, "SORT_MAX_ROWS", few)
     chance = random.Random(3)
     deaths = {f"{n}": START + chance.randrange(10**6) * MINUTE / 60 for n in range(100)}
-    async with place.store() as store:
+    async with database.store() as store:
         for seller, dies_at in deaths.items():
             due_at = START + chance.choice((-1, 1)) * MINUTE
             await store.put(record(seller, due_at=due_at, dies_at=dies_at))
         due = [one async for one in store.records(SCOPE) if one.due_at < START]
         for one in due[::5]:
-            await store.lease(SCOPE, one.seller, holder="other", seconds=600)
+            await store.lease(SCOPE, one.seller_id, holder="other", seconds=600)
         expected = sorted(
-            (one.seller for one in due if one not in due[::5]), key=deaths.__getitem__
+            (one.seller_id for one in due if one not in due[::5]), key=deaths.__getitem__
         )
         found = []
         while some := await store.claim(SCOPE, due_by=START, limit=7, holder="a", seconds=600):
-            found += [one.seller for one in some]
+            found += [one.seller_id for one in some]
         assert found == expected

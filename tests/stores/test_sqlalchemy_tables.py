@@ -4,33 +4,37 @@ import asyncio
 import re
 
 import pytest
-from sql_hands import Place
+from sql_helpers import Database
 from sqlalchemy import MetaData, inspect, text
-from store_hands import SCOPE, record
+from store_helpers import SCOPE, record
 
 from iop_async import StoreError
 from iop_async.stores._sqlalchemy import SQLAlchemyStore
 
 
-async def layout(place):
+async def layout(database):
     """Tables, columns, keys and indexes, as the database describes them."""
 
     def describe(connection):
         look = inspect(connection)
         found = {}
         for name in sorted(look.get_table_names()):
-            if name.startswith(place.prefix):
-                found[name.removeprefix(place.prefix)] = (
+            if name.startswith(database.prefix):
+                found[name.removeprefix(database.prefix)] = (
                     [(c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns(name)],
                     look.get_pk_constraint(name)["constrained_columns"],
                     sorted(
-                        (i["name"].removeprefix(place.prefix), i["column_names"], bool(i["unique"]))
+                        (
+                            i["name"].removeprefix(database.prefix),
+                            i["column_names"],
+                            bool(i["unique"]),
+                        )
                         for i in look.get_indexes(name)
                     ),
                 )
         return found
 
-    async with place.engine() as engine, engine.connect() as db:
+    async with database.engine() as engine, engine.connect() as db:
         return await db.run_sync(describe)
 
 
@@ -39,75 +43,91 @@ async def works(store):
     assert await store.get(SCOPE, "1001") == written
 
 
-async def test_missing_tables_are_a_store_error_that_says_what_to_do(bare):
+async def test_missing_tables_are_a_store_error_that_says_what_to_do(without_tables):
     """By whichever method comes first; and nothing is made in secret."""
-    store = bare.store()
+    store = without_tables.store()
     for attempt in (store.get(SCOPE, "1"), store.put(record()), store.__aenter__()):
-        with pytest.raises(StoreError, match=r"create_tables\(\) once, or run .*ddl") as caught:
+        with pytest.raises(StoreError, match=r"create_tables\(\) once, or .*run .*ddl") as caught:
             await attempt
         assert not caught.value.retryable
-    assert await layout(bare) == {}
+    assert await layout(without_tables) == {}
 
 
-async def test_tables_are_made_once(bare):
+async def test_tables_are_made_once(without_tables):
     """Making them again changes nothing in them."""
-    async with bare.engine() as engine:
-        store = bare.store(engine)
+    async with without_tables.engine() as engine:
+        store = without_tables.store(engine)
         await store.create_tables()
-        before = await layout(bare)
+        before = await layout(without_tables)
         await works(store)
         await store.create_tables()
-        assert await layout(bare) == before
+        assert await layout(without_tables) == before
         assert await store.get(SCOPE, "1001") is not None
-        assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
+        assert await without_tables.execute("SELECT version FROM {t}layout") == [(1,)]
 
 
-async def test_many_hosts_make_them_at_once(bare):
+async def test_many_hosts_make_them_at_once(without_tables):
     """None of them fails, and all of them can go on."""
-    hosts = [bare.store() for _ in range(8)]
+    hosts = [without_tables.store() for _ in range(8)]
     await asyncio.gather(*(host.create_tables() for host in hosts))
     for n, host in enumerate(hosts):
         await host.put(record(f"{n}"))
         await host.aclose()
-    assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
+    assert await without_tables.execute("SELECT version FROM {t}layout") == [(1,)]
 
 
-async def test_what_is_missing_is_made(bare):
+@pytest.fixture
+def mariadb(tables):
+    return tables("mariadb")
+
+
+async def test_asyncmy_makes_no_noise_where_hosts_begin_at_once(mariadb, caplog):
+    """It logs what a server warns of: that a row is there already, say."""
+    url = mariadb.url.replace("aiomysql", "asyncmy")
+    hosts = [mariadb.store(url) for _ in range(4)]
+    await asyncio.gather(*(host.create_tables() for host in hosts))
+    await asyncio.gather(*(host.put(record(f"{n}")) for n, host in enumerate(hosts)))
+    for host in hosts:
+        await host.aclose()
+    assert not [one.getMessage() for one in caplog.records if "asyncmy" in one.name]
+
+
+async def test_what_is_missing_is_made(without_tables):
     """MySQL has no transaction around that, so a host may have died in between."""
-    await bare.create()
-    whole = await layout(bare)
-    on = " ON {t}records" if bare.name == "mariadb" else ""
-    await bare.execute("DROP INDEX {t}records_by_death" + on, "DROP TABLE {t}floors")
-    assert await layout(bare) != whole
-    await bare.create()
-    assert await layout(bare) == whole
+    await without_tables.create()
+    whole = await layout(without_tables)
+    on = " ON {t}records" if without_tables.name == "mariadb" else ""
+    await without_tables.execute("DROP INDEX {t}records_by_death" + on, "DROP TABLE {t}floors")
+    assert await layout(without_tables) != whole
+    await without_tables.create()
+    assert await layout(without_tables) == whole
 
 
-async def test_the_printed_statements_make_the_same_tables(bare):
+async def test_the_printed_statements_make_the_same_tables(without_tables):
     """For users whose migrations are written by hand."""
-    await bare.create()
-    expected = await layout(bare)
-    await bare.drop()
-    printed = SQLAlchemyStore.ddl(bare.name, table_prefix=bare.prefix)
-    await bare.execute(*printed.split(";\n")[:-1])
-    assert await layout(bare) == expected
-    store = bare.store()
+    await without_tables.create()
+    expected = await layout(without_tables)
+    await without_tables.drop()
+    printed = SQLAlchemyStore.ddl(without_tables.name, table_prefix=without_tables.prefix)
+    await without_tables.execute(*printed.split(";\n")[:-1])
+    assert await layout(without_tables) == expected
+    store = without_tables.store()
     await works(store)
     await store.aclose()
 
 
-async def test_migrations_can_be_generated(bare):
+async def test_migrations_can_be_generated(without_tables):
     """From the metadata; the version is written by whoever comes first."""
-    store = bare.store()
-    async with bare.engine() as engine, engine.begin() as db:
+    store = without_tables.store()
+    async with without_tables.engine() as engine, engine.begin() as db:
         await db.run_sync(store.metadata.create_all)
-    made = await layout(bare)
+    made = await layout(without_tables)
     await works(store)
-    assert await bare.execute("SELECT version FROM {t}layout") == [(1,)]
+    assert await without_tables.execute("SELECT version FROM {t}layout") == [(1,)]
     await store.aclose()
-    await bare.drop()
-    await bare.create()
-    assert await layout(bare) == made
+    await without_tables.drop()
+    await without_tables.create()
+    assert await layout(without_tables) == made
 
 
 def test_migrations_name_no_type_of_this_library():
@@ -120,13 +140,13 @@ def test_migrations_name_no_type_of_this_library():
             assert all(type(one).__module__.startswith("sqlalchemy.") for one in types)
 
 
-async def test_tables_of_a_newer_release_are_refused(place):
+async def test_tables_of_a_newer_release_are_refused(database):
     """And left as they are."""
-    async with place.store() as store:
+    async with database.store() as store:
         kept = await store.put(record())
-    await place.execute("UPDATE {t}layout SET version = 2")
+    await database.execute("UPDATE {t}layout SET version = 2")
     try:
-        late = place.store()
+        late = database.store()
         for attempt in (
             late.get(SCOPE, "1001"),
             late.put(record("2")),
@@ -137,40 +157,40 @@ async def test_tables_of_a_newer_release_are_refused(place):
                 await attempt
         await late.aclose()
     finally:
-        await place.execute("UPDATE {t}layout SET version = 1")
-    async with place.store() as store:
+        await database.execute("UPDATE {t}layout SET version = 1")
+    async with database.store() as store:
         assert [one async for one in store.records(SCOPE)] == [kept]
 
 
-async def test_a_store_at_work_notices_a_newer_release(place, monkeypatch):
+async def test_a_store_at_work_notices_a_newer_release(database, monkeypatch):
     """Within a minute."""
-    monkeypatch.setattr("iop_async.stores._sqlalchemy._transactions._LOOK_AGAIN", 0)
-    async with place.store() as store:
+    monkeypatch.setattr("iop_async.stores._sqlalchemy._transactions._VERSION_MAX_AGE", 0)
+    async with database.store() as store:
         await works(store)
-        await place.execute("UPDATE {t}layout SET version = 2")
+        await database.execute("UPDATE {t}layout SET version = 2")
         try:
             with pytest.raises(StoreError, match="version 2"):
                 await store.put(record("2"))
         finally:
-            await place.execute("UPDATE {t}layout SET version = 1")
+            await database.execute("UPDATE {t}layout SET version = 1")
         await store.put(record("2"))
 
 
-async def test_other_columns_are_a_store_error(bare):
+async def test_other_columns_are_a_store_error(without_tables):
     """A migration that was forgotten, or the table of somebody else."""
-    await bare.create()
-    await bare.execute("ALTER TABLE {t}records RENAME COLUMN generation TO g")
-    store = bare.store()
+    await without_tables.create()
+    await without_tables.execute("ALTER TABLE {t}records RENAME COLUMN generation TO g")
+    store = without_tables.store()
     with pytest.raises(StoreError, match="not those of this release"):
         await store.get(SCOPE, "1001")
     await store.aclose()
 
 
-async def test_two_prefixes_are_two_stores(place):
+async def test_two_prefixes_are_two_stores(database):
     """In one database."""
-    other = Place(place.name, place.url)
+    other = Database(database.kind, database.url)
     await other.create()
-    here, there = place.store(), other.store()
+    here, there = database.store(), other.store()
     try:
         await here.put(record())
         assert await there.get(SCOPE, "1001") is None
@@ -215,11 +235,13 @@ def test_statements_are_printed_for_known_databases():
         SQLAlchemyStore.ddl("oracle")
 
 
-async def test_rows_can_be_read_by_people(place):
+async def test_rows_can_be_read_by_people(database):
     """Names are found in the tables as they are, in UTF-8."""
-    async with place.store() as store:
+    async with database.store() as store:
         await store.put(record("店铺", "T1"))
-    async with place.engine() as engine, engine.connect() as db:
-        rows = await db.execute(text(f"SELECT scope, seller, sellers FROM {place.prefix}records"))
+    async with database.engine() as engine, engine.connect() as db:
+        rows = await db.execute(
+            text(f"SELECT scope, seller, sellers FROM {database.prefix}records")
+        )
         (row,) = [tuple(bytes(value).decode() for value in row) for row in rows]
     assert row == (SCOPE, "店铺", '["店铺", "T1"]')

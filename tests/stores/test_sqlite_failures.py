@@ -9,15 +9,16 @@ import time
 import traceback
 from contextlib import closing
 from datetime import datetime
+from types import SimpleNamespace
 
 import anyio
 import pytest
 from attrs import evolve
-from store_hands import BACKENDS, SCOPE, child, filled, is_whole, record, run, whole
+from store_helpers import BACKENDS, SCOPE, child, filled, is_whole, record, run, whole
 
 from iop_async import StaleRecord, StoreError
 from iop_async.stores import SQLiteStore
-from iop_async.stores._sqlite import _sessions, _writes
+from iop_async.stores._sqlite import _errors, _sessions, _writes
 
 CANARY = b"50000601c30canary3mSoB7701"
 
@@ -53,7 +54,7 @@ def test_a_full_disk_leaves_what_was_there(path, backend, monkeypatch):
             for n in range(200, 220):
                 await write(store, f"{n}")
             monkeypatch.undo()
-            found = {one.seller: one async for one in store.records(SCOPE)}
+            found = {one.seller_id: one async for one in store.records(SCOPE)}
             assert found == kept
         async with SQLiteStore(path) as store:
             await store.put(whole("afterwards", 1))
@@ -77,7 +78,7 @@ def test_a_file_that_may_not_grow_leaves_what_was_there(path):
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs to become another user")
 def test_a_read_only_file_leaves_what_was_there(path):
-    """Writing is an error that says so."""
+    """Writing is an error that says so, and so is a look at the store beforehand."""
     run(lambda: filled(path))
     found = path.read_bytes()
     for directory in (path.parent, *path.parent.parents[:3]):
@@ -85,10 +86,21 @@ def test_a_read_only_file_leaves_what_was_there(path):
             directory.chmod(0o755)
     path.chmod(0o644)
     said = answer("not_permitted", path, 65534)
-    assert len(said) == 2
+    assert len(said) == 3
     for words in said:
         assert words.startswith(f"{path}: the file or its file system is read-only; what is there")
     assert path.read_bytes() == found
+
+
+@pytest.mark.skipif(not hasattr(os, "ST_RDONLY"), reason="needs POSIX")
+def test_a_file_on_a_read_only_mount_has_the_same_words(path, monkeypatch):
+    """SQLite says that it cannot open it, where there is no -shm beside it."""
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    assert "Look at its disk, its directory" in str(_errors.store_error(error, path))
+    mounted = SimpleNamespace(f_flag=os.ST_RDONLY | os.ST_NOSUID)
+    monkeypatch.setattr(os, "statvfs", lambda _: mounted)
+    assert "its file system is read-only" in str(_errors.store_error(error, path))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -181,7 +193,7 @@ def test_a_commit_that_fails_fails_every_write_in_it(path, monkeypatch):
         async with anyio.create_task_group() as tasks:
             for n in range(20):
                 tasks.start_soon(write, n)
-        found = {one.seller async for one in store.records(SCOPE)}
+        found = {one.seller_id async for one in store.records(SCOPE)}
         await store.aclose()
         return found
 
@@ -200,19 +212,19 @@ def test_one_bad_write_does_not_undo_the_others(path):
             outcomes = {}
 
             async def write(one):
-                stale = one.seller.endswith(("3", "7"))
+                stale = one.seller_id.endswith(("3", "7"))
                 change = evolve(one, body=b"new", revision=one.revision + 5 * stale)
                 try:
-                    outcomes[one.seller] = await store.put(change)
+                    outcomes[one.seller_id] = await store.put(change)
                 except StaleRecord:
                     assert stale
 
             async with anyio.create_task_group() as tasks:
                 for one in base:
                     tasks.start_soon(write, one)
-            found = {one.seller: one async for one in store.records(SCOPE)}
+            found = {one.seller_id: one async for one in store.records(SCOPE)}
             for one in base:
-                assert found[one.seller] == outcomes.get(one.seller, one)
+                assert found[one.seller_id] == outcomes.get(one.seller_id, one)
             assert len(outcomes) == 40
 
     run(main)
@@ -220,14 +232,14 @@ def test_one_bad_write_does_not_undo_the_others(path):
 
 def test_a_write_that_fails_half_way_leaves_nothing_behind(path, monkeypatch):
     """Neither its own record nor the sellers that it took; those beside it are kept."""
-    point = _writes._point
+    index_sellers = _writes._index_sellers
 
     def break_down(db, key, written, before):
-        point(db, key, written, before)
-        if written.seller == "bad":
+        index_sellers(db, key, written, before)
+        if written.seller_id == "bad":
             raise sqlite3.DataError("string or blob too big")
 
-    monkeypatch.setattr(_writes, "_point", break_down)
+    monkeypatch.setattr(_writes, "_index_sellers", break_down)
 
     async def main():
         async with SQLiteStore(path) as store:
@@ -252,7 +264,7 @@ def test_a_name_that_is_no_text_is_refused_without_harm_to_others(path):
             kept = await store.put(record())
 
             async def refused(ask):
-                with pytest.raises(ValueError, match="surrogates not allowed"):
+                with pytest.raises(ValueError, match="half of a surrogate pair"):
                     await ask(SCOPE, "\ud800")
 
             async def served():
@@ -299,7 +311,7 @@ def test_a_bug_in_the_store_itself_leaves_nobody_waiting(path, place, monkeypatc
                     for n in range(10):
                         tasks.start_soon(refused, store, f"{n}")
             await store.put(record())
-            assert [one.seller async for one in store.records(SCOPE)] == ["1001"]
+            assert [one.seller_id async for one in store.records(SCOPE)] == ["1001"]
 
     async def refused(store, seller):
         with pytest.raises(ZeroDivisionError):
@@ -345,9 +357,9 @@ def test_a_record_that_breaks_the_rules_is_refused_before_it_is_written(path):
     """Bad input is the caller's error and not the store's."""
     good = record("a", "b")
     bad = [
-        evolve(good, sellers=("b",)),
-        evolve(good, sellers=("a", "b", "b")),
-        evolve(good, seller="\ud800", sellers=("\ud800",)),
+        evolve(good, seller_ids=("b",)),
+        evolve(good, seller_ids=("a", "b", "b")),
+        evolve(good, seller_id="\ud800", seller_ids=("\ud800",)),
         evolve(good, scope="a\0b"),
         evolve(good, generation=2**63),
         evolve(good, revision=-1),

@@ -1,5 +1,6 @@
 """The file of an SQLite store: private, whole, and never replaced by an empty one."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -11,10 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 from attrs import evolve
-from store_hands import BACKENDS, SCOPE, filled, record, rows, run
+from store_helpers import BACKENDS, SCOPE, filled, record, rows, run
 
 from iop_async import StaleRecord, StoreError
-from iop_async.stores import SQLiteStore
+from iop_async.stores import SQLAlchemyStore, SQLiteStore
 from iop_async.stores._sqlite import _file, _schema
 
 
@@ -57,6 +58,21 @@ def test_only_its_user_can_read_the_file(path, umask, monkeypatch):
     assert {"tokens.db", "tokens.db-wal", "tokens.db-shm"} < set(seen)
     assert set(seen.values()) == {0o600}
     assert set(modes(path.parent)) == {"tokens.db"}
+
+
+def test_a_file_by_way_of_sqlalchemy_is_as_private(tmp_path, umask):
+    """Its log and index too, which take after it."""
+
+    async def main():
+        store = SQLAlchemyStore(f"sqlite+aiosqlite:///{tmp_path}/t.db")
+        await store.create_tables()
+        await store.put(record())
+        seen = modes(tmp_path)
+        await store.aclose()
+        return seen
+
+    seen = asyncio.run(main())
+    assert seen == {"t.db": 0o600, "t.db-wal": 0o600, "t.db-shm": 0o600}
 
 
 def test_an_existing_file_keeps_its_permissions(path):
@@ -108,7 +124,7 @@ def test_a_link_leads_to_the_file(tmp_path):
 
     async def main():
         async with SQLiteStore(tmp_path / "data" / "real.db") as store:
-            return [await store.get(SCOPE, one.seller) for one in kept]
+            return [await store.get(SCOPE, one.seller_id) for one in kept]
 
     assert run(main) == kept
     assert link.is_symlink()

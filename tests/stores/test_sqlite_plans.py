@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
-from store_hands import SCOPE, record, run
+from store_helpers import SCOPE, record, run
 
 from iop_async.stores import SQLiteStore
 from iop_async.stores._sqlite import _leases, _sessions
@@ -43,7 +43,7 @@ async def everything(store):
         await store.put(record(f"{n}", f"also {n}", due_at=START, dies_at=START + n * MINUTE))
     kept = await store.get(SCOPE, "also 1")
     kept = await store.put(evolve(kept, body=b"new"))
-    kept = await store.put(evolve(kept, sellers=("1", "also 2")))
+    kept = await store.put(evolve(kept, seller_ids=("1", "also 2")))
     await store.put(record("taker", "also 3", "3"))
     await store.lease(SCOPE, "1", holder="a", seconds=60)
     await store.lease(SCOPE, "1", holder="b", seconds=0)
@@ -86,8 +86,8 @@ def test_due_records_are_found_in_the_index_alone(path, statements):
 
     run(main)
     with closing(sqlite3.connect(path)) as db:
-        values = {"scope": SCOPE, "due_by": 1, "now": 1, "limit": 1}
-        queries = {"records_by_due": _leases.DUE, "records_by_death": _leases.DYING}
+        values = {"scope": SCOPE, "due_by": 1, "now": 1, "latest": 2, "limit": 1}
+        queries = {"records_by_due": _leases.DUE, "records_by_death": _leases.EXPIRING}
         for name, query in queries.items():
             plan = [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
             assert any(f"USING COVERING INDEX {name}" in step for step in plan)
@@ -107,13 +107,13 @@ def test_both_ways_to_find_what_is_due_find_the_same(path, monkeypatch, few):
                 await store.put(record(seller, due_at=due_at, dies_at=dies_at))
             due = [one async for one in store.records(SCOPE) if one.due_at < START]
             for one in due[::5]:
-                await store.lease(SCOPE, one.seller, holder="other", seconds=600)
+                await store.lease(SCOPE, one.seller_id, holder="other", seconds=600)
             expected = sorted(
-                (one.seller for one in due if one not in due[::5]), key=deaths.__getitem__
+                (one.seller_id for one in due if one not in due[::5]), key=deaths.__getitem__
             )
             found = []
             while some := await store.claim(SCOPE, due_by=START, limit=7, holder="a", seconds=600):
-                found += [one.seller for one in some]
+                found += [one.seller_id for one in some]
             assert found == expected
 
     run(main)

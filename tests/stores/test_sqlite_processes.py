@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import pytest
-from store_hands import SCOPE, child, filled, record, run
+from store_helpers import SCOPE, child, filled, record, run
 
 from iop_async.stores import SQLiteStore
 
@@ -95,7 +95,7 @@ def test_parent_and_child_of_a_fork_use_a_store(path):
 
     async def look():
         async with SQLiteStore(path) as store:
-            return {one.seller async for one in store.records(SCOPE)}
+            return {one.seller_id async for one in store.records(SCOPE)}
 
     assert run(look) == {"before", "parent", "child", "child, after the parent closed"}
     assert integrity(path) == ("ok",)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 import trio
 from attrs import evolve
-from store_hands import BACKENDS, SCOPE, count_up, is_whole, record, run, whole
+from store_helpers import BACKENDS, SCOPE, count_up, is_whole, record, run, whole
 
 from iop_async import StoreError
 from iop_async.stores import SQLiteStore
@@ -40,7 +40,7 @@ async def write_and_tell(store, seller, acknowledged):
 
 
 async def inspect(store, acknowledged):
-    found = {one.seller: one async for one in store.records(SCOPE)}
+    found = {one.seller_id: one async for one in store.records(SCOPE)}
     assert all(map(is_whole, found.values()))
     for seller, one in acknowledged.items():
         assert found[seller].revision >= one.revision
@@ -158,7 +158,7 @@ def test_an_event_loop_that_ends_in_the_middle_of_a_write_does_no_harm(path, mon
         trio.run(store.put, record("trio"))
 
     async def look():
-        return {one.seller async for one in store.records(SCOPE)}
+        return {one.seller_id async for one in store.records(SCOPE)}
 
     assert run(look) == {"0", "1", "2", "3", "4", "trio"}
     run(store.aclose)

@@ -1,13 +1,14 @@
 """A store by its URL."""
 
 import sys
-import types
 
 import pytest
-from store_hands import record, rows, run
+from sqlalchemy import event
+from store_helpers import record, rows, run
 
 from iop_async import stores
-from iop_async.stores import EncryptedStore, MemoryStore, SQLiteStore, from_url
+from iop_async.stores import EncryptedStore, MemoryStore, RedisStore, SQLiteStore, from_url
+from iop_async.stores._sqlalchemy import _databases
 
 KEY = "u6DDo2Onw43xegpIKPtviUnrNrE3fpthjr8v/qAEegk="
 
@@ -45,15 +46,54 @@ def test_memory_by_its_url():
         ("sqlite://user:hunter2@host/tokens.db", "takes no host"),
         ("sqlite://", "needs a file"),
         ("sqlite:///", "needs a file"),
-        ("sqlite:///tokens.db?password=hunter2", "takes no options but encrypt=env:NAME"),
+        ("sqlite:///tokens.db?password=hunter2", "takes no options but busy_timeout, encrypt"),
+        ("sqlite:///tokens.db;encrypt=env:hunter2", "encrypt=env:NAME once, after a ? or &"),
+        ("sqlite:///tokens.db;encypt=env:hunter2", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0;encrypt=env:IOP_KEYS", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0#encrypt=env:IOP_KEYS", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0?encrypt", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0?enkrypt=1", "perhaps encrypt is meant"),
+        ("redis://h/0?encrypted=env:IOP_KEYS", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0?encrypt%3Denv:IOP_KEYS", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0?encryption=env:IOP_KEYS&a=1", "encrypt=env:NAME once, after a ? or &"),
+        ("redis://h/0?encypt=env:IOP_KEYS", "encrypt=env:NAME once, after a ? or &"),
         ("sqlite:///tokens.db?encrypt=env:IOP_KEYS&password=hunter2", "takes no options"),
         ("sqlite:///tokens.db?encrypt=env:IOP_KEYS#hunter2", "takes no options"),
         ("memory://?hunter2", "takes no options"),
-        ("postgresql://user:hunter2@host/db", "write postgresql+asyncpg://"),
-        ("postgres://user:hunter2@host/db", "write postgresql+asyncpg://"),
-        ("mysql://user:hunter2@host/db", "write mysql+aiomysql://"),
-        ("MariaDB://user:hunter2@host/db", "write mysql+aiomysql://"),
-        ("postgresql+psycopg2://user:hunter2@host/db", "the known ones are"),
+        (
+            "postgresql+psycopg2://user:hunter2@host/db",
+            "write postgresql://, or one of postgresql+asyncpg://, postgresql+psycopg://",
+        ),
+        ("MariaDB+pymysql://user:hunter2@host/db", "write mariadb://, or one of mariadb+aiomysql"),
+        ("mysql+mysqldb://user:hunter2@host/db", "write mysql://, or one of mysql+aiomysql"),
+        ("redis-sentinel://user:hunter2@host/s", "write redis+sentinel://"),
+        (
+            "redis+srv://u:hunter2@host/0",
+            "write redis://, or one of redis+sentinel://, redis+cluster",
+        ),
+        ("postgresql://h/db?tabel_prefix=hunter2", "perhaps table_prefix is meant"),
+        ("postgresql://h/db?hunter2=1", "The known ones are application_name, channel_binding"),
+        ("postgresql://h/db?hunter2", "an option of the URL has no value"),
+        ("postgresql://h/db?timeout=hunter2", "timeout takes a positive number of seconds"),
+        ("postgresql://h/db?pool_size=0", "pool_size takes a whole number from 1"),
+        ("postgresql://h/db?pool_size=4&pool_size=4", "the option pool_size is there twice"),
+        ("postgresql://h/db?sslmode=hunter2", "sslmode takes disable or allow or prefer"),
+        ("postgresql+asyncpg://h/db?channel_binding=require", "write postgresql+psycopg://"),
+        ("postgresql+psycopg://h/db?statement_cache_size=0", "an option is not known"),
+        ("mysql://h/db?ssl-mode=hunter2", "ssl-mode takes"),
+        ("mysql://h/db?ssl_ca=/hunter2", "ssl_ca, ssl_cert or ssl_key names cannot be read"),
+        (
+            "sqlite+aiosqlite:///t.db?mode=hunter2",
+            "known ones are encrypt, idle_timeout, pool_size, table",
+        ),
+        ("redis://host/hunter2", "ends with the number of a database"),
+        ("redis://host/0?timeout=-1", "timeout takes a positive number of seconds"),
+        ("redis://host/0?retry_on_timeout=yes", "an option is not known"),
+        ("redis://host/0?ssl_cert_reqs=none", "an option is not known"),
+        ("redis://user:hunter2@h1,h2/0", "cannot be read"),
+        ("redis+sentinel://user:hunter2@h1,h2", "names their service"),
+        ("redis+cluster://user:hunter2@h1,h2/1", "has one database only"),
+        ("redis+cluster://host?sentinel_password=hunter2", "an option is not known"),
         ("sqlite:///tokens.db#hunter2", "takes no options"),
         ("memory://hunter2", "names nothing"),
         ("memory:///hunter2", "names nothing"),
@@ -73,46 +113,35 @@ def test_a_url_that_names_no_store_is_refused(url, words, monkeypatch):
     assert "hunter2" not in f"{caught.value}{caught.value.__cause__}{caught.value.__context__}"
 
 
-class Driver:
-    """Stands in for a store that needs a server and an extra."""
-
-    def __init__(self, url):
-        self.url = url
-        if "hunter2]" in url:
-            raise ValueError(f"{url} has an odd bracket")
-        if "no-driver" in url:
-            raise ModuleNotFoundError("No module named 'asyncpg'")
-
-
-@pytest.fixture
-def drivers(monkeypatch):
-    for module, name in (("_redis", "RedisStore"), ("_sqlalchemy", "SQLAlchemyStore")):
-        made = types.ModuleType(module)
-        setattr(made, name, type(name, (Driver,), {}))
-        monkeypatch.setitem(sys.modules, f"iop_async.stores.{module}", made)
-
-
 @pytest.mark.parametrize(
-    ("url", "name"),
+    ("url", "shown"),
     [
-        ("redis://user:hunter2@host:6379/0?socket_timeout=5", "RedisStore"),
-        ("rediss://host?ssl_cert_reqs=none&encrypted=1", "RedisStore"),
-        ("postgresql+asyncpg://user:p%40?ss#word@host/db?ssl=require", "SQLAlchemyStore"),
-        ("mysql+aiomysql://root@host/db?charset=utf8mb4", "SQLAlchemyStore"),
-        ("mysql+asyncmy://root@host/db", "SQLAlchemyStore"),
-        ("sqlite+aiosqlite:////var/lib/tokens.db", "SQLAlchemyStore"),
-        ("sqlite+aiosqlite:///", "SQLAlchemyStore"),
+        ("postgres://u:hunter2@h/db", "SQLAlchemyStore('postgresql+asyncpg://h/db')"),
+        ("postgresql://h:6432/db?sslmode=require", "SQLAlchemyStore('postgresql+asyncpg://h:6432"),
+        ("postgresql+psycopg://h/db?sslmode=prefer", "SQLAlchemyStore('postgresql+psycopg://h/db"),
+        ("mysql://u:p%40hunter2@h/db", "SQLAlchemyStore('mysql+aiomysql://h/db')"),
+        ("mysql://h/db?ssl-mode=REQUIRED", "SQLAlchemyStore('mysql+aiomysql://h/db')"),
+        ("MariaDB://h/db?charset=utf8mb4", "SQLAlchemyStore('mariadb+aiomysql://h/db')"),
+        ("mariadb+aiomysql://h/db", "SQLAlchemyStore('mariadb+aiomysql://h/db')"),
+        ("sqlite+aiosqlite:////tokens.db", "SQLAlchemyStore('sqlite+aiosqlite:////tokens.db')"),
+        ("redis://:hunter2@h:7/3?socket_timeout=5", "RedisStore('redis://h:7/3', prefix='iop')"),
+        ("rediss://h?ssl_cert_reqs=none", "RedisStore('rediss://h:6379/0', prefix='iop')"),
+        ("valkey://u:hunter2@h", "RedisStore('redis://h:6379/0', prefix='iop')"),
+        ("valkeys://h/2?prefix=shop", "RedisStore('rediss://h:6379/2', prefix='shop')"),
+        (
+            "redis+sentinel://u:hunter2@h1,h2:7/mine/3?sentinel_password=hunter2",
+            "RedisStore('Redis Sentinel mine/3', prefix='iop')",
+        ),
+        ("rediss+sentinel://h1,h2/mine", "RedisStore('Redis Sentinel mine/0', prefix='iop')"),
+        ("redis+cluster://u:hunter2@h1,h2:7", "RedisStore('Redis Cluster', prefix='iop')"),
+        ("rediss+cluster://h1/0?prefix=shop", "RedisStore('Redis Cluster', prefix='shop')"),
     ],
 )
-def test_a_server_by_its_url(drivers, monkeypatch, url, name):
-    """It is handed on as it is, but for what asks for encryption, wherever that stands."""
-    made = from_url(url)
-    assert type(made) is getattr(stores, name)
-    assert made.url == url
-    scheme, _, rest = url.partition("://")
-    assert from_url(f"{scheme.upper()}://{rest}").url == url
+def test_a_server_by_the_url_that_hosts_hand_out(monkeypatch, url, shown):
+    """Its driver is one that is installed; and any of them may be encrypted."""
+    assert repr(from_url(url)).startswith(shown)
     monkeypatch.setenv("IOP_KEYS", f"a={KEY}")
-    place, mark, options = url.rpartition("?") if "=" in url else (url, "", "")
+    place, mark, options = url.partition("?")
     for encrypted in (
         f"{url}{'&' if mark else '?'}encrypt=env:IOP_KEYS",
         f"{place}?encrypt=env:IOP_KEYS{'&' if mark else ''}{options}",
@@ -120,24 +149,71 @@ def test_a_server_by_its_url(drivers, monkeypatch, url, name):
     ):
         store = from_url(encrypted)
         assert isinstance(store, EncryptedStore)
-        assert store._inner.url == url
+        assert repr(store._inner).startswith(shown)
 
 
-def test_encryption_is_asked_for_between_other_options(drivers, monkeypatch):
-    """And theirs stay as they were."""
-    monkeypatch.setenv("IOP_KEYS", f"a={KEY}")
-    store = from_url("redis://h/0?a=1&encrypt=env:IOP_KEYS&b=%20&c")
-    assert store._inner.url == "redis://h/0?a=1&b=%20&c"
+@pytest.mark.parametrize(
+    ("installed", "schemes"),
+    [
+        ({"asyncpg", "aiomysql"}, ("postgresql+asyncpg", "mysql+aiomysql")),
+        ({"psycopg", "asyncmy"}, ("postgresql+psycopg", "mysql+asyncmy")),
+        (set(), ("postgresql+asyncpg", "mysql+aiomysql")),
+    ],
+)
+def test_the_driver_is_one_that_is_installed(monkeypatch, installed, schemes):
+    """Where there is none, the error of the first says how to get it."""
+    monkeypatch.setattr(_databases, "find_spec", installed.__contains__)
+    assert tuple(
+        f"{name}+{_databases.DATABASES[name].driver}" for name in ("postgresql", "mysql")
+    ) == schemes  # fmt: skip
 
 
-def test_what_a_driver_says_of_a_url_is_not_repeated(drivers):
-    """Its words may quote a password; that a driver is missing may be said."""
-    for url in ("redis://u:hunter2]@h", "postgresql+asyncpg://u:hunter2]@h/d"):
-        with pytest.raises(ValueError, match=r"URL cannot be read \(ValueError\)") as caught:
-            from_url(url)
-        assert "hunter2" not in f"{caught.value}{caught.value.__cause__}{caught.value.__context__}"
-    with pytest.raises(ImportError, match="asyncpg"):
-        from_url("postgresql+asyncpg://no-driver/db")
+def test_options_are_the_arguments_of_the_store(tmp_path):
+    """By their names; and what is the driver's goes to the driver, as it takes it."""
+    sql = from_url(
+        "postgresql://h/db?table_prefix=shop_&pool_size=3&timeout=2.5&application_name=shop"
+        "&connect_timeout=4&sslmode=require&statement_cache_size=9"
+    )
+    assert "shop_records" in sql.metadata.tables
+    assert sql._engine.pool.pool.size() == 3
+    assert sql._transactions._timeout == 2.5
+    asked = []
+
+    @event.listens_for(sql._engine.pool.sync_engine, "do_connect")
+    def look(dialect, record, args, params):
+        asked.append(params)
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011 - it is the test's own
+        run(lambda: sql._engine.pool.connect().start())
+    assert asked[0]["server_settings"] == {"application_name": "shop"}
+    assert (asked[0]["timeout"], asked[0]["ssl"]) == (4.0, "require")
+    assert asked[0]["statement_cache_size"] == 0
+    assert from_url(f"sqlite:///{tmp_path}/t.db?busy_timeout=3")._writer._resource is not None
+    server = from_url("redis://h/0?prefix=shop&timeout=2&socket_timeout=1&protocol=3")
+    pool = server._runner._source.client().connection_pool
+    assert pool.connection_kwargs["socket_timeout"] == 1.0
+    assert pool.connection_kwargs["socket_connect_timeout"] == 2.0
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "redis+sentinel://h/s", "redis+cluster://h", "unix:///run/redis.sock"]
+)
+def test_a_client_of_a_store_repeats_nothing_by_itself(url):
+    """Whatever its constructor does by default: a claim that is repeated leases twice."""
+    client = RedisStore(url)._runner._source.client()
+    retry = getattr(client, "retry", None) or client.connection_pool.connection_kwargs["retry"]
+    assert retry._retries == 0
+
+
+def test_what_is_wrong_with_a_driver_is_said(monkeypatch):
+    """And nothing of the URL."""
+    monkeypatch.setitem(sys.modules, "asyncmy", None)
+    with pytest.raises(ImportError, match="needs asyncmy: pip install asyncmy"):
+        from_url("mysql+asyncmy://u:hunter2@h/db")
+    with pytest.raises(ValueError, match="URL cannot be read") as caught:
+        from_url("redis://u:hunter2]@h")
+    assert "hunter2" not in f"{caught.value}{caught.value.__cause__}{caught.value.__context__}"
 
 
 def test_an_encrypted_file_by_its_url(tmp_path, monkeypatch):
@@ -178,7 +254,7 @@ def test_an_encrypted_file_by_its_url(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///tokens.db", "redis://u:hunter2@h/0"])
-def test_keys_that_are_not_there_are_an_error(drivers, monkeypatch, url, query, value, words):
+def test_keys_that_are_not_there_are_an_error(monkeypatch, url, query, value, words):
     """That names the variable and never what it holds; a store is not left unencrypted."""
     monkeypatch.delenv("IOP_KEYS", raising=False)
     if value is not None:
@@ -188,7 +264,7 @@ def test_keys_that_are_not_there_are_an_error(drivers, monkeypatch, url, query, 
     assert "hunter2" not in f"{caught.value}{caught.value.__cause__}{caught.value.__context__}"
 
 
-def test_what_needs_an_extra_is_there_by_its_name(drivers):
+def test_what_needs_an_extra_is_there_by_its_name():
     """And nothing else is."""
     assert stores.RedisStore.__name__ == "RedisStore"
     assert all(hasattr(stores, name) for name in stores.__all__)

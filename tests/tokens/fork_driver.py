@@ -44,7 +44,7 @@ class Server:
     async def look(self):
         """Use manager and store, so that there is something to inherit."""
         async with self.tokens:
-            return [status.seller async for status in self.tokens.statuses()]
+            return [status.seller_id async for status in self.tokens.statuses()]
 
 
 async def refresh(server):

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import anyio
-from tokens_hands import SHORT, Between, cut_off
-from tokens_world import LEAD, MONTH, REFRESH, each_store, eventually
+from tokens_helpers import SHORT, Between, cut_off
+from tokens_scenario import LEAD, MONTH, REFRESH, each_store, eventually
 
 import iop_async as iop
 from iop_async._refresh import RefreshPolicy
-from iop_async.tokens._bodies import from_record, to_record
-from iop_async.tokens._deadlines import refresh_at
-from iop_async.tokens._grants import Grant, finished, promoted, with_candidate
+from iop_async.tokens._grant import Grant, refresh_at
+from iop_async.tokens._grant_json import from_record, to_record
+from iop_async.tokens._transitions import finished, promoted, with_candidate
 
 
 async def overtaken(shared, slow, quick):
@@ -113,7 +113,9 @@ PAIRS = [
 def test_the_newest_is_tried_first_and_none_of_another_seller():
     """In whatever order they came; what is another seller's stays aside to the end."""
     for pairs in permutations(PAIRS):
-        grant = Grant(scope="s", seller="1001", sellers=("1001",), token=a_pair("stored", age=40))
+        grant = Grant(
+            scope="s", seller_id="1001", seller_ids=("1001",), token=a_pair("stored", age=40)
+        )
         for pair in pairs:
             grant = with_candidate(grant, pair)
         assert grant.token.access_token == "a-stored"
@@ -129,8 +131,8 @@ def test_the_newest_is_tried_first_and_none_of_another_seller():
 
 def test_a_pair_that_comes_when_all_others_were_refused_is_tried_at_once():
     """The seller is asked for nothing more before that."""
-    grant = Grant(scope="s", seller="1001", sellers=("1001",), token=a_pair("stored", age=40))
-    refused = finished(grant, "reauthorize", "refused")
+    grant = Grant(scope="s", seller_id="1001", seller_ids=("1001",), token=a_pair("stored", age=40))
+    refused = finished(grant, "refused")
     live = with_candidate(refused, a_pair("new", age=10))
     assert (live.state, live.token.access_token) == ("live", "a-new")
     assert refresh_at(live, RefreshPolicy()) == live.token.issued_at

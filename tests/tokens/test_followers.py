@@ -6,8 +6,16 @@ from datetime import timedelta
 import anyio
 import pytest
 from attrs import evolve
-from tokens_hands import Between, Outage
-from tokens_world import LEAD, MONTH, REFRESH, each_store, either_loop, eventually
+from tokens_helpers import Between, Outage
+from tokens_scenario import (
+    LEAD,
+    MONTH,
+    REFRESH,
+    SECOND_LOOK,
+    each_store,
+    either_loop,
+    eventually,
+)
 
 import iop_async as iop
 from iop_async.tokens import _follower
@@ -28,7 +36,7 @@ async def both(shared, store=None, **options):
 @pytest.fixture
 def impatient(monkeypatch):
     """Followers that wait for a moment only."""
-    monkeypatch.setattr(_follower, "_PATIENCE", 0.3)
+    monkeypatch.setattr(_follower, "_FOLLOW_TIMEOUT", 0.3)
 
 
 @each_store
@@ -120,10 +128,13 @@ async def test_a_follower_says_at_once_what_no_peer_can_change(shared):
     async with both(shared) as (peer, follower):
         shared.clock.advance(MONTH - LEAD + 60)
         shared.live().refresh_live = False
-        with pytest.raises(iop.AuthError):
-            await peer.refresh("1001")
-        with pytest.raises(iop.ReauthorizationRequired, match="IllegalRefreshToken"):
-            await follower.refresh("1001")
+        for _ in range(2):
+            with pytest.raises(iop.ReauthorizationRequired, match="IllegalRefreshToken"):
+                await peer.refresh("1001")
+            with pytest.raises(iop.ReauthorizationRequired, match="IllegalRefreshToken"):
+                await follower.refresh("1001")
+            shared.clock.advance(SECOND_LOOK)
+        assert (await peer.status("1001")).state == "reauthorize"
         await peer.authorize(shared.code())
         shared.sandbox.fail("html", api=REFRESH, times=None)
         for _ in range(2):
@@ -140,8 +151,9 @@ async def test_a_follower_says_at_once_what_no_peer_can_change(shared):
 async def test_what_a_follower_authorizes_is_kept_although_the_store_fails_for_a_moment(shared):
     """It is served at once, and written by the follower itself when the store is back."""
     store = Outage(shared.store())
+    options = {"journal": shared.path.with_name("own.spill"), "lease_seconds": 0.5}
     async with (
-        shared.manager(store, role="follower", keeper=True, lease_seconds=0.5) as follower,
+        shared.manager(store, role="follower", keeper=True, **options) as follower,
         shared.manager() as peer,
     ):
         store.fails = Outage.EVERYTHING
@@ -160,22 +172,22 @@ async def test_what_a_follower_authorizes_is_kept_although_the_store_fails_for_a
 
 
 @either_loop
-async def test_a_follower_refuses_to_refresh_what_is_due(world):
+async def test_a_follower_refuses_to_refresh_what_is_due(scenario):
     """In words that say who does; and nothing is presented by time passing."""
-    async with world.manager(role="follower", keeper=True, drain_seconds=0) as follower:
-        await follower.authorize(world.code())
-        world.clock.advance(MONTH - LEAD + 60)
+    async with scenario.manager(role="follower", keeper=True, drain_seconds=0) as follower:
+        await follower.authorize(scenario.code())
+        scenario.clock.advance(MONTH - LEAD + 60)
         with pytest.raises(RuntimeError, match="is a follower, which refreshes nothing"):
             await follower.refresh_due()
         await anyio.sleep(0.5)  # time enough for a keeper
         await follower.token("1001")
-    assert world.presented() == 0
+    assert scenario.presented() == 0
 
 
 @either_loop
-async def test_a_follower_that_only_waits_closes_at_once(world):
+async def test_a_follower_that_only_waits_closes_at_once(scenario):
     """It has presented nothing, so that there is no answer to wait for."""
-    async with both(world) as (_, follower), anyio.create_task_group() as tasks:
+    async with both(scenario) as (_, follower), anyio.create_task_group() as tasks:
         ended = []
 
         async def follow():
@@ -191,7 +203,7 @@ async def test_a_follower_that_only_waits_closes_at_once(world):
 
 
 @either_loop
-async def test_a_follower_writes_nothing_while_a_peer_refreshes(world):
+async def test_a_follower_writes_nothing_while_a_peer_refreshes(scenario):
     """The peer has written its intent and waits for its turn: it must not take it for lost."""
     reached, go_on = anyio.Event(), anyio.Event()
 
@@ -203,14 +215,14 @@ async def test_a_follower_writes_nothing_while_a_peer_refreshes(world):
         return answer
 
     transport = Between(hold)
-    peer_options = {"client": world.client(transport=transport), "concurrency": 1}
+    peer_options = {"client": scenario.client(transport=transport), "concurrency": 1}
     async with (
-        world.manager(lease_seconds=0.6, **peer_options) as peer,
-        world.manager(role="follower") as follower,
+        scenario.manager(lease_seconds=0.6, **peer_options) as peer,
+        scenario.manager(role="follower") as follower,
         anyio.create_task_group() as tasks,
     ):
         for seller in ("1001", "1002"):
-            await peer.authorize(world.code(seller))
+            await peer.authorize(scenario.code(seller))
         events = peer.events()
         tasks.start_soon(peer.refresh, "1002")
         await reached.wait()
@@ -226,17 +238,17 @@ async def test_a_follower_writes_nothing_while_a_peer_refreshes(world):
 
 
 @either_loop
-async def test_a_follower_asks_for_the_last_token_too(world):
+async def test_a_follower_asks_for_the_last_token_too(scenario):
     """The refresh token ends before it is due, so that it is refreshed only when asked for."""
-    async with both(world, keeper=True) as (peer, follower):
+    async with both(scenario, keeper=True) as (peer, follower):
         grant = await peer._vault.load("1001")
-        soon = world.clock.now() + timedelta(hours=6)
+        soon = scenario.clock.now() + timedelta(hours=6)
         token = evolve(grant.token, refresh_expires_at=soon)
         await peer._vault._stored.write(evolve(grant, token=token))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(follower.refresh, "1001")
             with anyio.fail_after(60):
-                while not world.presented():
-                    world.clock.advance(1)
+                while not scenario.presented():
+                    scenario.clock.advance(1)
                     await anyio.sleep(0.02)
-        assert (await follower.token("1001")).refresh_token == world.live().refresh_token
+        assert (await follower.token("1001")).refresh_token == scenario.live().refresh_token

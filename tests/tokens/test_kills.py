@@ -14,7 +14,6 @@ from kill_driver import POINTS
 import iop_async as iop
 from iop_async.sandbox import Sandbox, SandboxApp, running
 from iop_async.stores import SQLiteStore
-from iop_async.tokens._refresher import MAX_PRESENTATIONS
 
 DRIVER = Path(__file__).parent / "kill_driver.py"
 SELLERS = 12
@@ -40,10 +39,11 @@ class Judge:
         reported = []
         async for record in self.store.records("kills"):
             body = json.loads(record.body)
-            live = self.sandbox.grants.live_pair("123456", record.seller)
+            live = self.sandbox.grants.live_pair("123456", record.seller_id)
             is_live = body["token"]["refresh_token"] == live.refresh_token
-            if body["state"] != "live":
-                reported.append(record.seller)
+            # Whoever was refused once is told of it at the second look, a minute later.
+            if body["state"] != "live" or body["refused_at"] is not None:
+                reported.append(record.seller_id)
                 self.false_alarms += is_live
             elif not is_live and body["intent"] is None:
                 self.silently_lost += 1
@@ -65,7 +65,7 @@ def run_child(driver, point, chance):
     return driver.stdout.readline().strip()
 
 
-async def _kill(tmp_path, kills, seed, capsys):
+async def _kill(tmp_path, kills, seed, show):
     sandbox = Sandbox(apps=[SandboxApp("123456", "helloworld")], sellers=SELLERS)
     path = tmp_path / "tokens.db"
     chance = random.Random(seed)
@@ -86,29 +86,29 @@ async def _kill(tmp_path, kills, seed, capsys):
             await judge.inspect()
             driver.stdin.close()
         async for record in judge.store.records("kills"):
-            live = sandbox.grants.live_pair("123456", record.seller)
+            live = sandbox.grants.live_pair("123456", record.seller_id)
             assert json.loads(record.body)["token"]["refresh_token"] == live.refresh_token
         presented = [entry.token for entry in sandbox.ledger.refreshes]
         await judge.store.aclose()
         await judge.client.aclose()
-    with capsys.disabled():
-        print(
-            f"\n{judge.kills} kills, {judge.ambiguous} ambiguous, "
-            f"{judge.silently_lost} silently lost, {judge.false_alarms} false alarms, "
-            f"{len(presented)} refreshes presented"
-        )
+    show(
+        f"{judge.kills} kills, {judge.ambiguous} ambiguous, "
+        f"{judge.silently_lost} silently lost, {judge.false_alarms} false alarms, "
+        f"{len(presented)} refreshes presented"
+    )
     assert judge.kills == kills
     assert judge.silently_lost == 0
     assert judge.false_alarms == 0
-    assert max(presented.count(token) for token in set(presented)) <= MAX_PRESENTATIONS
+    assert max(presented.count(token) for token in set(presented)) <= 8
 
 
-async def test_a_killed_process_loses_no_grant_silently(tmp_path, capsys):
+async def test_a_killed_process_loses_no_grant_silently(tmp_path, show):
     """At each marked point and at random; the sandbox judges."""
-    await _kill(tmp_path, 48, 1, capsys)
+    await _kill(tmp_path, 2 * len(POINTS), 1, show)
 
 
 @pytest.mark.drill
-async def test_five_hundred_killed_processes_lose_no_grant_silently(tmp_path, capsys):
+@pytest.mark.parametrize("seed", [2, 3], ids=["first half", "second half"])
+async def test_five_hundred_killed_processes_lose_no_grant_silently(tmp_path, show, seed):
     """At each marked point and at random; the sandbox judges."""
-    await _kill(tmp_path, 520, 2, capsys)
+    await _kill(tmp_path, 260, seed, show)

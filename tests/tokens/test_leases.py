@@ -8,17 +8,17 @@ from attrs import evolve
 
 from iop_async import Token
 from iop_async.stores import MemoryStore
-from iop_async.tokens._bodies import to_record
-from iop_async.tokens._grants import authorized
-from iop_async.tokens._leases import Leases
+from iop_async.tokens._grant_json import to_record
+from iop_async.tokens._stored import Leases
+from iop_async.tokens._transitions import authorized
 
 SCOPE = "app@place"
 GRANT = evolve(
     authorized(
         SCOPE, Token(access_token="access", issued_at=datetime(2026, 1, 1, tzinfo=UTC)), None
     ),
-    seller="1001",
-    sellers=("1001",),
+    seller_id="1001",
+    seller_ids=("1001",),
     revision=1,
 )
 
@@ -51,11 +51,11 @@ async def test_a_lease_that_ended_while_it_was_lengthened_is_not_counted_on(stor
     await leases.take("1001")
     store.leased, store.go_on = anyio.Event(), anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(leases.lengthen, "1001")
+        tasks.start_soon(leases.renew, "1001")
         await store.leased.wait()
         leases.forget("1001")
         store.go_on.set()
-    assert leases.end(GRANT) is None
+    assert leases.ends_at(GRANT) is None
     assert leases.is_over(GRANT)
 
 
@@ -66,7 +66,7 @@ async def test_a_lease_that_another_has_taken_is_over(store):
     await anyio.sleep(0.02)
     assert mine.is_over(GRANT)
     assert await others.take("1001") is not None
-    await mine.lengthen("1001")
+    await mine.renew("1001")
     assert mine.is_over(GRANT)
     assert not others.is_over(GRANT)
 
@@ -78,7 +78,7 @@ async def test_a_lease_that_another_had_meanwhile_does_not_go_on(store):
     await anyio.sleep(0.02)
     record = await others.take("1001")
     await store.put(record, release=others.holder)
-    await mine.lengthen("1001")
+    await mine.renew("1001")
     assert mine.is_over(GRANT)
 
 
@@ -89,7 +89,7 @@ async def test_writes_of_ones_own_leave_a_lease_as_it_is(store):
     await store.put(record)
     written = evolve(GRANT, revision=2)
     assert not leases.is_over(written)
-    await leases.lengthen("1001")
+    await leases.renew("1001")
     assert not leases.is_over(written)
 
 
@@ -97,19 +97,19 @@ async def test_a_lease_that_is_lengthened_ends_later(store):
     """It ages again from then on."""
     leases = Leases(store, SCOPE, 0.3)
     await leases.take("1001")
-    first = leases.end(GRANT)
+    first = leases.ends_at(GRANT)
     await anyio.sleep(0.15)
     assert leases.is_aging("1001")
-    await leases.lengthen("1001")
-    assert leases.end(GRANT) > first
+    await leases.renew("1001")
+    assert leases.ends_at(GRANT) > first
     assert not leases.is_aging("1001")
 
 
 async def test_without_a_lease_there_is_nothing_to_lengthen(store):
     """And nothing is leased by trying."""
     mine, others = Leases(store, SCOPE, 15.0), Leases(store, SCOPE, 15.0)
-    await mine.lengthen("1001")
-    assert mine.end(GRANT) is None
+    await mine.renew("1001")
+    assert mine.ends_at(GRANT) is None
     assert await others.take("1001") is not None
 
 

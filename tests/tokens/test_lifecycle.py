@@ -10,36 +10,36 @@ import anyio
 import pytest
 import pytest_asyncio
 from attrs import evolve
-from tokens_hands import Between
-from tokens_world import MONTH, REFRESH, either_loop, eventually
+from tokens_helpers import LEASE, Between
+from tokens_scenario import MONTH, REFRESH, either_loop, eventually
 
 import iop_async as iop
-from iop_async.tokens import _claims
+from iop_async.tokens import _batch
 
 
-async def test_cancelling_every_waiter_neither_stops_nor_repeats_a_refresh(world):
+async def test_cancelling_every_waiter_neither_stops_nor_repeats_a_refresh(scenario):
     """The manager owns the refresh; it completes and persists."""
-    async with world.manager() as tokens:
-        await tokens.authorize(world.code())
-        world.clock.advance(MONTH + 1)
-        world.sandbox.fail("latency", seconds=0.5, api=REFRESH)
+    async with scenario.manager() as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH + 1)
+        scenario.sandbox.fail("latency", seconds=0.5, api=REFRESH)
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await tokens.token("1001")
-        await eventually(lambda: world.presented() == 1)
+        await eventually(lambda: scenario.presented() == 1)
         token = await tokens.token("1001")
-        assert token.access_token == world.live().access_token
-        assert world.presented() == 1
+        assert token.access_token == scenario.live().access_token
+        assert scenario.presented() == 1
 
 
 @either_loop
-async def test_one_impatient_waiter_does_not_disturb_the_others(world):
+async def test_one_impatient_waiter_does_not_disturb_the_others(scenario):
     """A tenth of a second, and the other nine get their token."""
-    async with world.manager() as tokens:
-        await tokens.authorize(world.code())
-        world.clock.advance(MONTH + 1)
-        world.sandbox.fail("latency", seconds=0.5, api=REFRESH)
+    async with scenario.manager() as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH + 1)
+        scenario.sandbox.fail("latency", seconds=0.5, api=REFRESH)
         served = []
 
         async def ask(seconds):
@@ -50,51 +50,51 @@ async def test_one_impatient_waiter_does_not_disturb_the_others(world):
             tasks.start_soon(ask, 0.1)
             for _ in range(9):
                 tasks.start_soon(ask, 10)
-        assert served == [world.live().access_token] * 9
-        assert world.presented() == 1
+        assert served == [scenario.live().access_token] * 9
+        assert scenario.presented() == 1
 
 
 @either_loop
-async def test_closing_drains_what_is_under_way(world):
+async def test_closing_drains_what_is_under_way(scenario):
     """Fifty refreshes: all of them stored."""
-    world.sandbox.add_sellers(50)
-    async with world.manager(concurrency=50) as tokens:
-        for seller in world.sandbox.sellers:
-            await tokens.authorize(world.code(seller))
-        world.clock.advance(MONTH - 60 * 20)
-        world.sandbox.fail("latency", seconds=0.3, api=REFRESH, times=None)
-        for seller in world.sandbox.sellers:
+    scenario.sandbox.add_sellers(50)
+    async with scenario.manager(concurrency=50, lease_seconds=60) as tokens:
+        for seller in scenario.sandbox.sellers:
+            await tokens.authorize(scenario.code(seller))
+        scenario.clock.advance(MONTH - 60 * 20)
+        scenario.sandbox.fail("latency", seconds=0.3, api=REFRESH, times=None)
+        for seller in scenario.sandbox.sellers:
             await tokens.token(seller)
-    store = world.store()
-    async with world.manager(store) as tokens:
-        for seller in world.sandbox.sellers:
+    store = scenario.store()
+    async with scenario.manager(store) as tokens:
+        for seller in scenario.sandbox.sellers:
             token = await tokens.token(seller)
-            assert token.access_token == world.live(seller).access_token
-    assert world.presented() == 53
+            assert token.access_token == scenario.live(seller).access_token
+    assert scenario.presented() == 53
 
 
 @either_loop
-async def test_what_is_not_drained_is_left_as_an_intent_and_named(world, caplog):
+async def test_what_is_not_drained_is_left_as_an_intent_and_named(scenario, caplog):
     """A log line says whose; the next start probes once."""
-    async with world.manager(drain_seconds=0.2) as tokens:
-        await tokens.authorize(world.code())
-        world.clock.advance(MONTH - 120)
-        world.sandbox.fail("latency", seconds=2, api=REFRESH, after=False)
+    async with scenario.manager(drain_seconds=0.2, lease_seconds=LEASE) as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH - 120)
+        scenario.sandbox.fail("latency", seconds=2, api=REFRESH, after=False)
         await tokens.token("1001")
-        await eventually(lambda: world.sandbox.faults.rules[0].hits == 1)
+        await eventually(lambda: scenario.sandbox.faults.rules[0].hits == 1)
     assert "1001" in caplog.text
-    async with world.manager(keeper=True) as tokens:
+    async with scenario.manager(keeper=True) as tokens:
         events = tokens.events()
         with anyio.fail_after(60):
             assert (await anext(events)).kind in ("refreshed", "ambiguous")
 
 
 @either_loop
-async def test_a_listener_that_does_not_listen_delays_nobody(world):
+async def test_a_listener_that_does_not_listen_delays_nobody(scenario):
     """The oldest events go first, and are counted."""
-    async with world.manager() as tokens:
+    async with scenario.manager() as tokens:
         events = tokens.events()
-        await tokens.authorize(world.code())
+        await tokens.authorize(scenario.code())
         for _ in range(1_010):
             events.push(object())
         await tokens.refresh("1001")
@@ -102,66 +102,88 @@ async def test_a_listener_that_does_not_listen_delays_nobody(world):
 
 
 @pytest_asyncio.fixture
-async def tokens(world):
+async def tokens(scenario):
     """Entered in one task, left in another."""
-    async with world.manager(keeper=True) as manager:
+    async with scenario.manager(keeper=True) as manager:
         yield manager
 
 
-async def test_a_manager_works_in_a_fixture(tokens, world):
+async def test_a_manager_works_in_a_fixture(tokens, scenario):
     """Like any other."""
-    await tokens.authorize(world.code())
-    assert (await tokens.token("1001")).access_token == world.live().access_token
+    await tokens.authorize(scenario.code())
+    assert (await tokens.token("1001")).access_token == scenario.live().access_token
 
 
-def test_one_manager_may_run_in_two_event_loops_one_after_the_other(world):
+def test_one_manager_may_run_in_two_event_loops_one_after_the_other(scenario):
     """No primitive is bound to a loop that is gone."""
 
     async def main(tokens, code):
         async with tokens:
             if code:
                 await tokens.authorize(code)
-            world.clock.advance(MONTH + 1)
+            scenario.clock.advance(MONTH + 1)
             return (await tokens.token("1001")).access_token
 
-    store = world.store()
-    client = world.client()
-    tokens = iop.TokenManager(client, store, clock=world.clock, keeper=False)
+    store = scenario.store()
+    client = scenario.client()
+    tokens = iop.TokenManager(client, store, clock=scenario.clock, keeper=False)
 
     async def whole(code):
         async with client:
             return await main(tokens, code)
 
-    first = anyio.run(whole, world.code())
+    first = anyio.run(whole, scenario.code())
     second = anyio.run(whole, None)
     third = anyio.run(whole, None, backend="trio")
     anyio.run(store.aclose)
     assert len({first, second, third}) == 3
-    assert third == world.live().access_token
+    assert third == scenario.live().access_token
 
 
 @either_loop
-async def test_a_manager_is_neither_entered_twice_nor_used_before(world):
+async def test_a_manager_is_neither_entered_twice_nor_used_before(scenario):
     """Clear errors."""
-    manager = iop.TokenManager(world.client(), world.store())
+    manager = iop.TokenManager(scenario.client(), scenario.store())
     with pytest.raises(RuntimeError, match="not running here"):
         await manager.refresh_due() if False else manager._here
-    async with world.manager() as tokens:
+    async with scenario.manager() as tokens:
         with pytest.raises(RuntimeError, match="already running"):
             await tokens.__aenter__()
 
 
+@either_loop
+async def test_a_manager_that_two_tasks_enter_at_once_is_entered_by_one(scenario):
+    """The other gets a clear error, and neither runs two keepers."""
+    store = scenario.store()
+    manager = iop.TokenManager(scenario.client(), store, clock=scenario.clock)
+    outcomes = []
+
+    async def enter():
+        try:
+            outcomes.append(await manager.__aenter__())
+        except RuntimeError as error:
+            outcomes.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(enter)
+        tasks.start_soon(enter)
+    assert manager in outcomes
+    assert "this token manager is already running" in outcomes
+    await manager.aclose()
+    await store.aclose()
+
+
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_manager_is_not_pickled_or_copied(world, duplicate):
+def test_a_manager_is_not_pickled_or_copied(scenario, duplicate):
     """It holds secrets and tasks."""
     with pytest.raises(TypeError, match="not pickled or copied"):
-        duplicate(iop.TokenManager(world.client(), world.store()))
+        duplicate(iop.TokenManager(scenario.client(), scenario.store()))
 
 
-async def test_a_child_process_does_not_share_the_parent_s_refreshes(world):
+async def test_a_child_process_does_not_share_the_parent_s_refreshes(scenario):
     """After a fork the manager is not running; the parent's goes on."""
-    async with world.manager() as tokens:
-        await tokens.authorize(world.code())
+    async with scenario.manager() as tokens:
+        await tokens.authorize(scenario.code())
         pid = os.fork()
         if pid == 0:
             try:
@@ -175,29 +197,32 @@ async def test_a_child_process_does_not_share_the_parent_s_refreshes(world):
 
 
 @either_loop
-async def test_refresh_due_goes_on_behind_sellers_that_are_due_again(world, monkeypatch):
+async def test_refresh_due_goes_on_behind_sellers_that_are_due_again(scenario, monkeypatch):
     """Those that failed die first, and fill a page by the time that it is claimed."""
     for name in ("_FIRST_PAGE", "_LAST_PAGE"):
-        monkeypatch.setattr(_claims, name, 2)
+        monkeypatch.setattr(_batch, name, 2)
     tries = 0
 
     async def fail_twice(go_on):
         nonlocal tries
         tries += 1
-        world.clock.advance(60)
+        scenario.clock.advance(60)
         if tries <= 2:
             raise iop.TransportError("no way", may_have_been_applied=False)
         return await go_on()
 
     transport = Between(fail_twice)
-    client = world.client(transport=transport)
-    async with world.manager(client=client, concurrency=1, lease_seconds=15) as tokens:
-        token = await tokens.authorize(world.code())
-        for number in range(6):
-            end = world.clock.now() + timedelta(hours=number + 1)
-            sellers = (iop.Seller("sg", f"seller-{number}"),)
-            await tokens.import_token(evolve(token, sellers=sellers, expires_at=end))
-        world.clock.advance(8 * 3600)
+    client = scenario.client(transport=transport)
+    async with scenario.manager(client=client, concurrency=1, lease_seconds=15) as tokens:
+        scenario.sandbox.add_sellers(3)
+        sellers = scenario.sandbox.sellers
+        for hours, seller in enumerate(sellers, start=1):
+            token = await tokens.authorize(scenario.code(seller))
+            end = scenario.clock.now() + timedelta(hours=hours)
+            await tokens.import_token(evolve(token, expires_at=end))
+        scenario.clock.advance(8 * 3600)
         report = await tokens.refresh_due()
-        assert len({*report.refreshed, *report.failed}) == 6
+        assert sorted([*report.refreshed, *report.failed]) == sorted(sellers)
+        assert len(report.failed) == 2
+    assert scenario.presented() == 4
     await transport.aclose()

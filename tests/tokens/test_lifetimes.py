@@ -6,8 +6,8 @@ from datetime import timedelta
 import anyio
 import pytest
 from attrs import evolve
-from tokens_hands import Between, WatchedStore
-from tokens_world import DAY, LEAD, MONTH, REFRESH, either_loop, kinds
+from tokens_helpers import Between, WatchedStore
+from tokens_scenario import DAY, LEAD, MONTH, REFRESH, all_told, either_loop, kinds
 
 import iop_async as iop
 from iop_async.tokens import Clock
@@ -38,16 +38,16 @@ def milliseconds(clock: Clock, seconds: int) -> int:
         {"refresh_expires_in": 0.0},
         {"refresh_expires_in": None},
         {"account": "half of a pair: \ud83d", "note": "\udc00", "deep": [[[{"a": 1.5}]]]},
-        {"seller_Id": "\ud800"},
-        {"seller_Id": "nul\0"},
-        {"user_Id": 5, "seller_Id": 7.25, "account_id": ["?"], "country": {}},
+        {"seller_id": "\ud800"},
+        {"seller_id": "nul\0"},
+        {"user_id": 5, "seller_id": 7.25, "account_id": ["?"], "country": {}},
         {"user_info": [{"seller_id": "1001", "country": "\ud800"}]},
         {"user_info": [{"seller_id": "1001"}, {"seller_id": "nul\0"}, {"seller_id": "\ud800"}]},
     ],
     ids=repr,
 )
 @either_loop
-async def test_a_pair_is_stored_whatever_stands_beside_it(world, fields):
+async def test_a_pair_is_stored_whatever_stands_beside_it(scenario, fields):
     """Never a crash, and never a loss, once the refresh token is spent."""
 
     async def change(go_on):
@@ -56,257 +56,270 @@ async def test_a_pair_is_stored_whatever_stands_beside_it(world, fields):
         return evolve(answer, content=json.dumps(json.loads(answer.content) | fields).encode())
 
     transport = Between(change)
-    async with world.manager(client=world.client(transport=transport)) as tokens:
-        await tokens.authorize(world.code())
-        world.clock.advance(MONTH - LEAD + 60)
+    async with scenario.manager(client=scenario.client(transport=transport)) as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH - LEAD + 60)
+        is_for_another = False
         try:
             new = await tokens.refresh("1001")
         except iop.TokenError as error:
             assert "another seller" in str(error)
+            is_for_another = True
         else:
-            assert new.refresh_token == world.live().refresh_token
+            assert new.refresh_token == scenario.live().refresh_token
             assert new.expires_at is None or new.expires_at - new.issued_at < 1.02 * YEARS
     await transport.aclose()
-    async with world.store() as store:
-        record = await store.get(f"123456@{world.url.removeprefix('http://')}", "1001")
+    async with scenario.store() as store:
+        record = await store.get(f"123456@{scenario.url.removeprefix('http://')}", "1001")
     body = json.loads(record.body)
-    assert body["intent"] is None
+    # Another's pair is no answer: the intent stays, and the refresh token is presented again.
+    assert (body["intent"] is not None) == is_for_another
+    assert len(body["candidates"]) == is_for_another
     pairs = [body["token"], *body["candidates"]]
-    assert pairs[-1]["refresh_token"] == world.live().refresh_token
-    assert world.presented() == 1
+    assert pairs[-1]["refresh_token"] == scenario.live().refresh_token
+    assert scenario.presented() == 1
 
 
 @either_loop
-async def test_a_moment_in_milliseconds_is_read_as_the_end(world):
+async def test_a_moment_in_milliseconds_is_read_as_the_end(scenario):
     """``expire_time`` in the place of a lifetime."""
-    async with world.manager() as tokens:
-        await tokens.authorize(world.code())
-        world.clock.advance(MONTH - LEAD + 60)
-        end = milliseconds(world.clock, DAY)
-        world.sandbox.fail("patch", api=REFRESH, fields={"expire_time": end}, remove=["expires_in"])
+    async with scenario.manager() as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH - LEAD + 60)
+        end = milliseconds(scenario.clock, DAY)
+        scenario.sandbox.fail(
+            "patch", api=REFRESH, fields={"expire_time": end}, remove=["expires_in"]
+        )
         new = await tokens.refresh("1001")
         assert int(new.expires_at.timestamp() * 1000) == end
-        world.clock.advance(DAY - LEAD + 60)
+        scenario.clock.advance(DAY - LEAD + 60)
         assert (await tokens.refresh_due()).refreshed == ("1001",)
 
 
 @pytest.mark.parametrize("fields", [{"expires_in": "abc"}, {"expires_in": None}])
 @either_loop
-async def test_an_unreadable_lifetime_is_short_and_not_endless(world, fields):
+async def test_an_unreadable_lifetime_is_short_and_not_endless(scenario, fields):
     """Within two hours it is refreshed; it is not refreshed at birth."""
-    async with world.manager() as tokens:
-        await tokens.authorize(world.code())
-        world.sandbox.fail("patch", api=REFRESH, fields=fields)
+    async with scenario.manager() as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.sandbox.fail("patch", api=REFRESH, fields=fields)
         await tokens.refresh("1001")
         assert (await tokens.refresh_due()).refreshed == ()
-        world.clock.advance(2 * 3600)
+        scenario.clock.advance(2 * 3600)
         assert (await tokens.refresh_due()).refreshed == ("1001",)
-        assert world.presented() == 2
+        assert scenario.presented() == 2
 
 
 @pytest.mark.parametrize("zero", ["0", 0, 0.0])
 @either_loop
-async def test_a_refresh_lifetime_of_zero_ends_the_refreshing(world, zero):
+async def test_a_refresh_lifetime_of_zero_ends_the_refreshing(scenario, zero):
     """The access token is served to its end; the seller is asked once to authorize again."""
-    async with world.manager() as tokens:
+    async with scenario.manager() as tokens:
         events = tokens.events()
-        await tokens.authorize(world.code())
-        world.sandbox.fail("patch", api=REFRESH, fields={"refresh_expires_in": zero})
+        await tokens.authorize(scenario.code())
+        scenario.sandbox.fail("patch", api=REFRESH, fields={"refresh_expires_in": zero})
         new = await tokens.refresh("1001")
-        world.clock.advance(MONTH - 60)
+        scenario.clock.advance(MONTH - 60)
         assert (await tokens.token("1001")).access_token == new.access_token
         for _ in range(4):
-            world.clock.advance(60)
+            scenario.clock.advance(60)
             await tokens.refresh_due()
         with pytest.raises(iop.ReauthorizationRequired):
             await tokens.token("1001")
-        tokens._announcer.close()
-        seen = [event.kind async for event in events]
+        seen = [event.kind for event in await all_told(tokens, events)]
         assert seen.count("reauthorize") == 1
-    assert world.presented() == 1
+    assert scenario.presented() == 1
 
 
 @pytest.mark.parametrize("missing", [{"fields": {"refresh_expires_in": None}}, "remove"])
 @either_loop
-async def test_a_missing_refresh_lifetime_is_not_zero(world, missing):
+async def test_a_missing_refresh_lifetime_is_not_zero(scenario, missing):
     """Nothing is known of it, so the token is refreshed for as long as that works."""
     missing = {"remove": ["refresh_expires_in"]} if missing == "remove" else missing
-    world.sandbox.fail("patch", api="/auth/token/create", **missing)
-    async with world.manager() as tokens:
-        token = await tokens.authorize(world.code())
+    scenario.sandbox.fail("patch", api="/auth/token/create", **missing)
+    async with scenario.manager() as tokens:
+        token = await tokens.authorize(scenario.code())
         assert token.refresh_expires_at is None
-        world.clock.advance(MONTH - LEAD + 60)
+        scenario.clock.advance(MONTH - LEAD + 60)
         assert (await tokens.refresh_due()).refreshed == ("1001",)
 
 
 @either_loop
-async def test_the_documented_sample_is_kept_fresh(world):
+async def test_the_documented_sample_is_kept_fresh(scenario):
     """``"10"`` and ``"60"`` as text, and an ``error_code`` in a success."""
     sample = {"expires_in": "10", "refresh_expires_in": "60", "error_code": "error_code"}
-    world.sandbox.fail("patch", api="/auth/token/create", fields=sample)
-    world.sandbox.fail("patch", api=REFRESH, fields=sample, times=None)
-    async with world.manager() as tokens:
-        token = await tokens.authorize(world.code())
+    scenario.sandbox.fail("patch", api="/auth/token/create", fields=sample)
+    scenario.sandbox.fail("patch", api=REFRESH, fields=sample, times=None)
+    async with scenario.manager() as tokens:
+        token = await tokens.authorize(scenario.code())
         assert (token.expires_at - token.issued_at).total_seconds() == 10
         assert (await tokens.token("1001")).access_token == token.access_token
-        world.clock.advance(6)
+        scenario.clock.advance(6)
         assert (await tokens.refresh_due()).refreshed == ("1001",)
-        assert (await tokens.token("1001")).access_token == world.live().access_token
-        assert world.presented() == 1
+        assert (await tokens.token("1001")).access_token == scenario.live().access_token
+        assert scenario.presented() == 1
 
 
 @either_loop
-async def test_tokens_that_end_at_the_same_second_survive_a_long_outage(world):
+async def test_tokens_that_end_at_the_same_second_survive_a_long_outage(scenario):
     """Three days and three days: the refresh comes half a day before, and the alarm if it fails."""
-    world.sandbox.grants.access_seconds = world.sandbox.grants.refresh_seconds = 3 * DAY
-    async with world.manager() as tokens:
+    scenario.sandbox.grants.access_seconds = scenario.sandbox.grants.refresh_seconds = 3 * DAY
+    async with scenario.manager() as tokens:
         events = tokens.events()
         for seller in ("1001", "1002"):
-            await tokens.authorize(world.code(seller))
-        world.sandbox.fail("error", code="ServiceUnavailable", seller="1002", times=None)
-        world.clock.advance(2.5 * DAY + 1)
-        world.sandbox.fail("error", code="ServiceUnavailable", seller="1001", times=1)
+            await tokens.authorize(scenario.code(seller))
+        scenario.sandbox.fail("error", code="ServiceUnavailable", seller_id="1002", times=None)
+        scenario.clock.advance(2.5 * DAY + 1)
+        scenario.sandbox.fail("error", code="ServiceUnavailable", seller_id="1001", times=1)
         assert (await tokens.refresh_due()).refreshed == ()
         for _ in range(11):
-            world.clock.advance(3600)
+            scenario.clock.advance(3600)
             await tokens.refresh_due()
         assert (await tokens.status("1001")).generation == 2
         for _ in range(3):
-            world.clock.advance(3600)
+            scenario.clock.advance(3600)
             await tokens.refresh_due()
-        tokens._announcer.close()
-        lost = [event async for event in events if event.seller == "1002"]
+        told = await all_told(tokens, events)
+    lost = [event for event in told if event.seller_id == "1002"]
     assert [event.kind for event in lost if event.reason == "48 hours"] == ["authorize_by"]
     assert [event.kind for event in lost if event.kind == "reauthorize"] == ["reauthorize"]
     assert [event.kind for event in lost].count("refresh_failed") >= 10
 
 
 @either_loop
-async def test_a_dead_refresh_token_is_not_presented_while_the_access_token_is_served(world):
+async def test_a_dead_refresh_token_is_not_presented_while_the_access_token_is_served(scenario):
     """Twenty more days of it; the seller is told."""
-    world.sandbox.grants.refresh_seconds = 10 * DAY
-    async with world.manager() as tokens:
+    scenario.sandbox.grants.refresh_seconds = 10 * DAY
+    async with scenario.manager() as tokens:
         events = tokens.events()
-        token = await tokens.authorize(world.code())
-        world.clock.advance(10 * DAY + 60)
+        token = await tokens.authorize(scenario.code())
+        scenario.clock.advance(10 * DAY + 60)
         for _ in range(19):
             assert (await tokens.token("1001")).access_token == token.access_token
             assert (await tokens.refresh_due()).refreshed == ()
             await tokens.seller("1001").call("/seller/get")
-            world.clock.advance(DAY)
+            scenario.clock.advance(DAY)
         with pytest.raises(iop.ReauthorizationRequired, match="expired"):
             await tokens.refresh("1001")
         assert await kinds(events, 1) == ["reauthorize"]
-    assert world.presented() == 0
+    assert scenario.presented() == 0
 
 
 @either_loop
-async def test_a_dead_refresh_token_is_told_of_once_and_then_left_alone(world):
+async def test_a_dead_refresh_token_is_told_of_once_and_then_left_alone(scenario):
     """Neither the keeper nor those who are served ask the store for what cannot be had."""
-    world.sandbox.grants.refresh_seconds = 10 * DAY
-    store = WatchedStore(world.store())
-    async with world.manager(store, keeper=True) as tokens:
+    scenario.sandbox.grants.refresh_seconds = 10 * DAY
+    store = WatchedStore(scenario.store())
+    async with scenario.manager(store, keeper=True) as tokens:
         events = tokens.events()
-        await tokens.authorize(world.code())
-        world.clock.advance(10 * DAY + 60)
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(10 * DAY + 60)
         assert await kinds(events, 1) == ["reauthorize"]
         for _ in range(20):
             await tokens.token("1001")
             await anyio.sleep(0.01)
         assert store.written == ["outcome"] * 2  # the approval, and that somebody was told
-    assert world.presented() == 0
+    assert scenario.presented() == 0
 
 
 @either_loop
-async def test_a_refused_refresh_token_is_told_of_once(world):
-    """While the access token lives its end is announced; at that end nothing new is to be said."""
-    async with world.manager() as tokens:
+async def test_a_believed_refusal_is_told_of_once(scenario):
+    """While the access token lives its end is announced; at that end nothing new is to be said.
+
+    It is looked at again although the token is not due: the seller may have taken the permission
+    back, and is told a minute later.
+    """
+    async with scenario.manager() as tokens:
         events = tokens.events()
-        await tokens.authorize(world.code())
-        world.sandbox.fail("error", code="IllegalRefreshToken", api=REFRESH)
-        with pytest.raises(iop.AuthError):
+        await tokens.authorize(scenario.code())
+        scenario.sandbox.fail("error", code="IllegalRefreshToken", api=REFRESH, times=None)
+        with pytest.raises(iop.ReauthorizationRequired):
             await tokens.refresh("1001")
+        await tokens.refresh_due()
+        scenario.clock.advance(61)
+        await tokens.refresh_due()
+        assert await kinds(events, 2) == ["refresh_failed", "reauthorize"]
         for _ in range(31):
             await tokens.refresh_due()
-            world.clock.advance(DAY)
-        tokens._announcer.close()
-        told = [(event.kind, event.reason) async for event in events]
-    assert [kind for kind, _ in told] == ["reauthorize"] + ["authorize_by"] * 3
-    assert [reason for _, reason in told[1:]] == ["14 days", "7 days", "48 hours"]
+            scenario.clock.advance(DAY)
+        told = [(event.kind, event.reason) for event in await all_told(tokens, events)]
+    warnings = ["14 days", "7 days", "48 hours"]
+    assert told == [("authorize_by", warning) for warning in warnings]
+    assert scenario.sandbox.faults.rules[0].hits == 2
 
 
 @either_loop
-async def test_the_last_refresh_s_answer_is_served_beyond_the_refresh_token_s_end(world):
+async def test_the_last_refresh_s_answer_is_served_beyond_the_refresh_token_s_end(scenario):
     """Its lifetime is the one that the answer gives, although the refresh token dies first."""
-    world.sandbox.grants.refresh_seconds = 40 * DAY
-    async with world.manager() as tokens:
-        first = await tokens.authorize(world.code())
-        world.clock.advance(MONTH - LEAD + 60)
+    scenario.sandbox.grants.refresh_seconds = 40 * DAY
+    async with scenario.manager() as tokens:
+        first = await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH - LEAD + 60)
         await tokens.refresh_due()
-        world.clock.advance(9.5 * DAY + LEAD)
+        scenario.clock.advance(9.5 * DAY + LEAD)
         assert (await tokens.refresh_due()).refreshed == ("1001",)
         last = await tokens.token("1001")
         assert last.refresh_expires_at - first.refresh_expires_at < timedelta(minutes=1)
         assert last.expires_at - last.issued_at == timedelta(days=30)
-        world.clock.advance(29 * DAY)
+        scenario.clock.advance(29 * DAY)
         assert (await tokens.token("1001")).access_token == last.access_token
         await tokens.seller("1001").call("/seller/get")
         assert (await tokens.refresh_due()).refreshed == ()
-        world.clock.advance(DAY + 1)
+        scenario.clock.advance(DAY + 1)
         with pytest.raises(iop.ReauthorizationRequired):
             await tokens.token("1001")
-    assert world.presented() == 2
+    assert scenario.presented() == 2
 
 
 @either_loop
-async def test_an_answer_with_the_same_refresh_token_is_fine(world):
+async def test_an_answer_with_the_same_refresh_token_is_fine(scenario):
     """It goes on with it."""
-    world.sandbox.grants.rotation = "keep"
-    async with world.manager() as tokens:
-        old = await tokens.authorize(world.code())
+    scenario.sandbox.grants.rotation = "keep"
+    async with scenario.manager() as tokens:
+        old = await tokens.authorize(scenario.code())
         for _ in range(3):
             same = {"refresh_token": str(old.refresh_token)}
-            world.sandbox.fail("patch", api=REFRESH, fields=same)
+            scenario.sandbox.fail("patch", api=REFRESH, fields=same)
             assert (await tokens.refresh("1001")).refresh_token == old.refresh_token
         assert (await tokens.status("1001")).state == "live"
 
 
 @either_loop
-async def test_an_imported_token_of_unknown_age_is_neither_refreshed_at_once_nor_never(world):
+async def test_an_imported_token_of_unknown_age_is_neither_refreshed_at_once_nor_never(scenario):
     """Not in a burst at the import; within the time that any token may be taken to live."""
-    async with world.manager() as tokens:
+    async with scenario.manager() as tokens:
         for seller in ("1001", "1002", "1003"):
-            pair = world.sandbox.grant(seller)
+            pair = scenario.sandbox.grant(seller)
             await tokens.import_token(
                 iop.Token(
                     access_token=pair["access_token"],
                     refresh_token=pair["refresh_token"],
-                    issued_at=world.clock.now(),
+                    issued_at=scenario.clock.now(),
                     sellers=(iop.Seller(seller_id=seller),),
                 )
             )
             assert (await tokens.token(seller)).access_token == pair["access_token"]
         assert (await tokens.refresh_due()).refreshed == ()
-        assert world.presented() == 0
-        world.clock.advance(2 * 3600)
+        assert scenario.presented() == 0
+        scenario.clock.advance(2 * 3600)
         assert len((await tokens.refresh_due()).refreshed) == 3
         for seller in ("1001", "1002", "1003"):
             assert (await tokens.token(seller)).expires_at is not None
 
 
 @either_loop
-async def test_a_slow_answer_s_lifetime_counts_from_the_request(world):
+async def test_a_slow_answer_s_lifetime_counts_from_the_request(scenario):
     """Twenty-five seconds are not added to the token's life."""
 
     async def slowly(go_on):
         answer = await go_on()
-        world.clock.advance(25)
+        scenario.clock.advance(25)
         return answer
 
     transport = Between(slowly)
-    async with world.manager(client=world.client(transport=transport)) as tokens:
-        await tokens.authorize(world.code())
-        sent = world.clock.now()
+    async with scenario.manager(client=scenario.client(transport=transport)) as tokens:
+        await tokens.authorize(scenario.code())
+        sent = scenario.clock.now()
         token = await tokens.refresh("1001")
         assert (token.issued_at - sent).total_seconds() < 20
         assert token.expires_at - token.issued_at == timedelta(days=30)

@@ -45,3 +45,35 @@ def test_in_a_plain_test(iop_client):
         return (await iop_client.call("/sandbox/echo", {"a": 1})).data["params"]
 
     assert anyio.run(main) == {"a": "1"}
+
+
+SESSION = """
+import pytest
+import iop_async as iop
+
+@pytest.fixture(scope="session")
+async def tokens():
+    client = iop.Client(iop.App("1", "s"), iop.gateways.ALIBABA)
+    async with iop.TokenManager(client, iop.stores.MemoryStore()) as tokens:
+        yield tokens
+
+{mark}
+async def test_a_seller_is_asked_for(tokens):
+    with pytest.raises(iop.ReauthorizationRequired):
+        await tokens.token("1001")
+"""
+
+
+def test_a_manager_of_another_loop_scope_fails_with_words_and_does_not_hang(pytester):
+    """A session's fixture and a function's test have different event loops in pytest-asyncio."""
+    pytester.makepyfile(SESSION.format(mark=""))
+    result = pytester.runpytest_subprocess("-q", "-o", "asyncio_mode=auto", timeout=120)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: *in another event loop*one loop_scope*"])
+
+
+def test_a_manager_of_the_tests_own_loop_scope_serves_them(pytester):
+    """As the words advise."""
+    pytester.makepyfile(SESSION.format(mark='@pytest.mark.asyncio(loop_scope="session")'))
+    result = pytester.runpytest_subprocess("-q", "-o", "asyncio_mode=auto", timeout=120)
+    result.assert_outcomes(passed=1)

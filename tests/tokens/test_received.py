@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
-from tokens_hands import WatchedStore, failing
-from tokens_world import either_loop
+from tokens_helpers import WatchedStore, failing
+from tokens_scenario import either_loop
 
 import iop_async as iop
 from iop_async.stores import MemoryStore
-from iop_async.tokens._grants import intending, renewed
+from iop_async.tokens._transitions import intending, renewed
 
 
 def pair(name, *sellers):
@@ -33,75 +33,75 @@ def slow(kind, seconds):
 
 
 @either_loop
-async def test_closing_waits_until_a_pair_is_written(world):
+async def test_closing_waits_until_a_pair_is_written(scenario):
     """However soon it is to be over: the refresh token is spent."""
-    store = WatchedStore(world.store(), before=slow("outcome", 0.5))
+    store = WatchedStore(scenario.store(), before=slow("outcome", 0.5))
     async with anyio.create_task_group() as tasks:
-        async with world.manager(store, drain_seconds=0.1) as tokens:
+        async with scenario.manager(store, drain_seconds=0.1) as tokens:
             store.before = None
-            await tokens.authorize(world.code())
+            await tokens.authorize(scenario.code())
             store.before = slow("outcome", 0.5)
             tasks.start_soon(tokens.refresh, "1001")
-            while world.presented() == 0:
+            while scenario.presented() == 0:
                 await anyio.sleep(0.01)
             await anyio.sleep(0.1)
         tasks.cancel_scope.cancel()
-    async with world.manager() as tokens:
-        assert (await tokens.token("1001")).refresh_token == world.live().refresh_token
+    async with scenario.manager() as tokens:
+        assert (await tokens.token("1001")).refresh_token == scenario.live().refresh_token
 
 
 @either_loop
-async def test_what_the_store_did_not_take_is_offered_once_more_at_the_end(world):
+async def test_what_the_store_did_not_take_is_offered_once_more_at_the_end(scenario):
     """There may be no journal, and no other chance."""
     kept = MemoryStore()
     store = WatchedStore(kept)
-    async with world.manager(store) as tokens:
-        await tokens.authorize(world.code())
+    async with scenario.manager(store) as tokens:
+        await tokens.authorize(scenario.code())
         store.before = failing(1)
         await tokens.refresh("1001")
         assert not (await tokens.status("1001")).is_persisted
-    assert world.live().refresh_token.encode() in (await kept.get(tokens.scope, "1001")).body
+    assert scenario.live().refresh_token.encode() in (await kept.get(tokens.scope, "1001")).body
 
 
 @either_loop
-async def test_a_grant_is_kept_although_who_brought_its_code_has_gone(world):
+async def test_a_grant_is_kept_although_who_brought_its_code_has_gone(scenario):
     """The code is spent, and only the seller could give another."""
-    store = WatchedStore(world.store(), before=slow("outcome", 0.3))
-    async with world.manager(store) as tokens:
+    store = WatchedStore(scenario.store(), before=slow("outcome", 0.3))
+    async with scenario.manager(store) as tokens:
         with anyio.move_on_after(0.15) as patience:
-            await tokens.authorize(world.code())
+            await tokens.authorize(scenario.code())
         assert patience.cancelled_caught
         while not store.written:
             await anyio.sleep(0.01)
         assert (await tokens.status("1001")).generation == 1
-        assert (await tokens.token("1001")).refresh_token == world.live().refresh_token
+        assert (await tokens.token("1001")).refresh_token == scenario.live().refresh_token
 
 
 @either_loop
-async def test_a_grant_survives_a_bug_of_somebody_s_store(world):
+async def test_a_grant_survives_a_bug_of_somebody_s_store(scenario):
     """It is in memory and in the journal, as a refreshed pair would be."""
 
     async def break_down(kind):
         raise LookupError(kind)
 
-    store = WatchedStore(world.store(), before=break_down)
-    async with world.manager(store) as tokens:
-        token = await tokens.authorize(world.code())
+    store = WatchedStore(scenario.store(), before=break_down)
+    async with scenario.manager(store) as tokens:
+        token = await tokens.authorize(scenario.code())
         store.before = None
         assert (await tokens.token("1001")).access_token == token.access_token
-    async with world.manager() as tokens:
+    async with scenario.manager() as tokens:
         assert (await tokens.token("1001")).access_token == token.access_token
 
 
 @either_loop
-async def test_a_seller_is_served_no_token_that_others_took_over(world):
+async def test_a_seller_is_served_no_token_that_others_took_over(scenario):
     """Its own goes on, also where this process remembers it under the other's name."""
     store = MemoryStore()
-    async with world.manager(store) as tokens, world.manager(store) as other:
+    async with scenario.manager(store) as tokens, scenario.manager(store) as other:
         await tokens.import_token(pair("both", "1001", "1002"))
         assert (await tokens.token("1002")).access_token == "access of both"
         await other.import_token(pair("one alone", "1001"))
-        with pytest.raises(iop.AuthError):  # the gateway never gave out this one
+        with pytest.raises(iop.ReauthorizationRequired):  # the gateway never gave out this one
             await tokens.refresh("1002")
         assert (await tokens.token("1002")).access_token == "access of both"
         await tokens.import_token(pair("other two", "1003", "1001"))
@@ -110,11 +110,11 @@ async def test_a_seller_is_served_no_token_that_others_took_over(world):
 
 
 @either_loop
-async def test_a_late_pair_is_kept_however_often_the_record_moves_meanwhile(world):
+async def test_a_late_pair_is_kept_however_often_the_record_moves_meanwhile(scenario):
     """Between a refused write and the next one others may write again."""
     store = WatchedStore(MemoryStore())
-    now = world.clock.now()
-    async with world.manager(store) as late, world.manager(store) as winner:
+    now = scenario.clock.now()
+    async with scenario.manager(store) as late, scenario.manager(store) as winner:
         await late.import_token(pair("first", "1001"))
         ours, theirs = late._vault, winner._vault
         grant = await ours.lease(await ours.load("1001"))
@@ -143,14 +143,14 @@ async def test_a_late_pair_is_kept_however_often_the_record_moves_meanwhile(worl
     ("options", "words"),
     [
         ({"role": "folower"}, "role is 'folower'"),
-        ({"without_store": "go_on"}, "without_store is 'go_on'"),
+        ({"on_store_failure": "go_on"}, "on_store_failure is 'go_on'"),
         ({"lease_seconds": 0}, "lease_seconds"),
         ({"drain_seconds": -1}, "drain_seconds"),
         ({"concurrency": 0}, "concurrency is 0"),
     ],
 )
-async def test_a_manager_that_could_not_do_what_it_says_is_refused(world, options, words):
+async def test_a_manager_that_could_not_do_what_it_says_is_refused(scenario, options, words):
     """A follower by a misspelt name would present refresh tokens."""
-    async with world.client() as client:
+    async with scenario.client() as client:
         with pytest.raises(ValueError, match=words):
             iop.TokenManager(client, MemoryStore(), **options)

@@ -5,12 +5,12 @@ from copy import deepcopy
 import anyio
 import pytest
 from attrs import evolve
-from tokens_hands import Between
-from tokens_world import LEAD, MONTH, REFRESH, each_store, either_loop
+from tokens_helpers import Between
+from tokens_scenario import LEAD, MONTH, REFRESH, each_store, either_loop
 
 import iop_async as iop
 from iop_async.stores import MemoryStore
-from iop_async.tokens._bodies import from_record
+from iop_async.tokens._grant_json import from_record
 
 
 class Behind:
@@ -177,7 +177,7 @@ async def test_an_authorization_between_lease_and_intent_is_the_answer(shared, a
 
 
 @either_loop
-async def test_a_pair_survives_a_store_that_lost_its_approval_meanwhile(world):
+async def test_a_pair_survives_a_store_that_lost_its_approval_meanwhile(scenario):
     """A failover to what was true before the seller approved, while the answer is on its way."""
     store = MemoryStore()
 
@@ -187,13 +187,13 @@ async def test_a_pair_survives_a_store_that_lost_its_approval_meanwhile(world):
         return answer
 
     transport = Between(fail_over)
-    async with world.manager(store, client=world.client(transport=transport)) as tokens:
-        await tokens.authorize(world.code())
+    async with scenario.manager(store, client=scenario.client(transport=transport)) as tokens:
+        await tokens.authorize(scenario.code())
         before = deepcopy(store._scopes)
-        world.clock.advance(5)
-        await tokens.authorize(world.code())
+        scenario.clock.advance(5)
+        await tokens.authorize(scenario.code())
         new = await tokens.refresh("1001")
-        assert new.refresh_token == world.live().refresh_token
+        assert new.refresh_token == scenario.live().refresh_token
         stored = from_record(await store.get(tokens.scope, "1001"))
         assert stored.token.refresh_token == new.refresh_token
     await transport.aclose()

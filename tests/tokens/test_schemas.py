@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tokens_world import LEAD, MONTH, each_store, either_loop, kinds
+from tokens_scenario import LEAD, MONTH, each_store, either_loop, kinds
 
 import iop_async as iop
 from iop_async._records import Record
-from iop_async.tokens._bodies import from_record, to_record
+from iop_async.stores import SpillJournal
+from iop_async.tokens._grant_json import from_record, to_record
 
 SCOPE = "schemas"
 
@@ -17,31 +18,31 @@ def microseconds(moment):
     return int(moment.timestamp() * 1_000_000)
 
 
-async def put(world, body, *, seller="1001"):
+async def put(scenario, body, *, seller="1001"):
     record = Record(
         scope=SCOPE,
-        seller=seller,
-        sellers=(seller,),
-        due_at=world.clock.now(),
+        seller_id=seller,
+        seller_ids=(seller,),
+        due_at=scenario.clock.now(),
         body=json.dumps(body).encode(),
     )
-    async with world.store() as store:
+    async with scenario.store() as store:
         return await store.put(record)
 
 
-async def get(world, seller="1001"):
-    async with world.store() as store:
+async def get(scenario, seller="1001"):
+    async with scenario.store() as store:
         return await store.get(SCOPE, seller)
 
 
-def pair(world, seller="1001"):
+def pair(scenario, seller="1001"):
     """The least that was ever written about a pair: no end of the refresh token, no sellers."""
-    granted = world.sandbox.grant(seller)
+    granted = scenario.sandbox.grant(seller)
     return {
         "access_token": granted["access_token"],
         "refresh_token": granted["refresh_token"],
-        "issued_at": microseconds(world.clock.now()),
-        "expires_at": microseconds(world.clock.now()) + MONTH * 1_000_000,
+        "issued_at": microseconds(scenario.clock.now()),
+        "expires_at": microseconds(scenario.clock.now()) + MONTH * 1_000_000,
     }
 
 
@@ -77,20 +78,20 @@ async def test_a_body_of_a_newer_release_is_refused_and_left_as_it_is(shared):
 
 @pytest.mark.parametrize("body", [{"schema": 99, "token": {}}, {"token": {}}, {"a": 1}, [1]])
 @either_loop
-async def test_a_body_that_cannot_be_read_holds_up_no_other_seller(world, body, caplog):
+async def test_a_body_that_cannot_be_read_holds_up_no_other_seller(scenario, body, caplog):
     """The log says so; the keeper goes on with the others, and leaves the body as it is."""
-    written = await put(world, body)
-    await put(world, {"token": pair(world, "1002")}, seller="1002")
-    async with world.manager(scope=SCOPE, keeper=True, lease_seconds=0.5) as tokens:
+    written = await put(scenario, body)
+    await put(scenario, {"token": pair(scenario, "1002")}, seller="1002")
+    async with scenario.manager(scope=SCOPE, keeper=True, lease_seconds=0.5) as tokens:
         events = tokens.events()
-        world.clock.advance(MONTH - LEAD + 60)
+        scenario.clock.advance(MONTH - LEAD + 60)
         while "refreshed" not in await kinds(events, 1):
             pass
-        assert (await tokens.token("1002")).refresh_token == world.live("1002").refresh_token
+        assert (await tokens.token("1002")).refresh_token == scenario.live("1002").refresh_token
         assert len((await tokens.refresh_many(["1001", "1002"])).failed) == 1
     assert "the record of seller 1001" in caplog.text
-    assert (await get(world)).body == written.body
-    assert world.presented() == 2
+    assert (await get(scenario)).body == written.body
+    assert scenario.presented() == 2
 
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "stores" / "grants.json").read_text())
@@ -98,9 +99,15 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "stores" / "grants
 
 def row(vector):
     """A frozen row as the store gives it."""
-    facts = {name: vector["record"][name] for name in ("seller", "generation", "revision")}
-    sellers = tuple(vector["record"]["sellers"])
-    return Record(scope=SCOPE, sellers=sellers, body=json.dumps(vector["body"]).encode(), **facts)
+    facts = vector["record"]
+    return Record(
+        scope=SCOPE,
+        seller_id=facts["seller"],
+        seller_ids=tuple(facts["sellers"]),
+        generation=facts["generation"],
+        revision=facts["revision"],
+        body=json.dumps(vector["body"]).encode(),
+    )
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
@@ -169,13 +176,47 @@ async def test_a_row_of_a_later_release_is_refreshed_by_this_one_and_read_by_tha
     assert written["token"]["refresh_token"] == shared.live().refresh_token
 
 
+SPOILED = {
+    "torn": b'{"schema":1,"tok',
+    "of a newer release": b'{"schema":99}',
+    "schema as text": b'{"schema":"1","token":{}}',
+    "nested deep": b"[" * 3_000 + b"]" * 3_000,
+    "a time out of range": b'{"schema":1,"token":{"access_token":"a","issued_at":1'
+    + b"0" * 30
+    + b"}}",
+    "no token": b'{"schema":1,"token":7}',
+    "empty": b"",
+}
+
+
 @either_loop
-async def test_a_record_that_cannot_be_read_hides_no_status(world):
+async def test_a_spoiled_body_in_the_journal_keeps_no_manager_from_starting(scenario, caplog):
+    """The others are recovered; it stays there, and is told of."""
+    journal = SpillJournal(f"{scenario.path}.spill")
+    sellers = {f"{n}": body for n, body in enumerate(SPOILED.values())}
+    for seller, body in sellers.items():
+        await journal.append(a_record(seller, body))
+    whole = {"token": pair(scenario, "1001"), "schema": 1}
+    await journal.append(a_record("1001", json.dumps(whole).encode()))
+    async with scenario.manager(scope=SCOPE) as tokens:
+        assert (await tokens.status("1001")).state == "live"
+        for seller in sellers:
+            assert f"in the journal, the record of seller {seller} " in caplog.text
+    kept = await journal.records()
+    assert {one.seller_id: one.body for one in kept} == sellers
+
+
+def a_record(seller, body):
+    return Record(scope=SCOPE, seller_id=seller, seller_ids=(seller,), body=body)
+
+
+@either_loop
+async def test_a_record_that_cannot_be_read_hides_no_status(scenario):
     """The others come; who looks at them hears of it in the end."""
-    await put(world, {"token": pair(world, "1001"), "schema": 99}, seller="1001")
-    await put(world, {"token": pair(world, "1002")}, seller="1002")
-    async with world.manager(scope=SCOPE) as tokens:
+    await put(scenario, {"token": pair(scenario, "1001"), "schema": 99}, seller="1001")
+    await put(scenario, {"token": pair(scenario, "1002")}, seller="1002")
+    async with scenario.manager(scope=SCOPE) as tokens:
         statuses = tokens.statuses()
-        assert (await anext(statuses)).seller == "1002"
-        with pytest.raises(iop.StoreError, match=r"1 cannot be read; .* 1001 was .* newer version"):
+        assert (await anext(statuses)).seller_id == "1002"
+        with pytest.raises(iop.StoreError, match=r"1 cannot be read: .* 1001 was .* newer version"):
             await anext(statuses)

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import pytest
-from tokens_world import APP, LEAD, MONTH, REFRESH, each_store
+from tokens_scenario import APP, LEAD, MONTH, REFRESH, each_store
 
 import iop_async as iop
 from iop_async.sandbox import Sandbox, SandboxApp, running
@@ -55,7 +55,7 @@ async def test_one_seller_id_in_four_scopes_is_four_grants(shared):
             assert (await tokens.token("1001")).refresh_token == live.refresh_token
         for tokens in (first, second, abroad):
             assert (await tokens.status("1001")).generation == 2
-            assert [one.seller async for one in tokens.statuses()] == ["1001"]
+            assert [one.seller_id async for one in tokens.statuses()] == ["1001"]
         assert await second.forget("1001")
         for tokens, sandbox, app in (sides[0], sides[2]):
             await tokens.seller("1001").call("/seller/get")

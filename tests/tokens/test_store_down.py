@@ -5,8 +5,16 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tokens_hands import Outage, hanging
-from tokens_world import LEAD, MONTH, each_store, either_loop, eventually, kinds
+from tokens_helpers import Outage, hanging
+from tokens_scenario import (
+    LEAD,
+    MONTH,
+    SECOND_LOOK,
+    each_store,
+    either_loop,
+    eventually,
+    kinds,
+)
 
 import iop_async as iop
 from iop_async.stores import SpillJournal
@@ -89,30 +97,30 @@ async def test_who_waits_refreshes_by_itself_when_the_store_is_back(shared):
 
 @pytest.mark.parametrize("method", ["claim", "next_due", "put"])
 @either_loop
-async def test_no_failure_of_the_store_ends_the_keeper(world, method):
+async def test_no_failure_of_the_store_ends_the_keeper(scenario, method):
     """Whichever of its questions meets it, and however often: it goes on when that is over."""
-    store = Outage(world.store(), {method})
+    store = Outage(scenario.store(), {method})
     async with (
-        world.manager(store, keeper=True, lease_seconds=0.5),
-        world.manager() as other,
+        scenario.manager(store, keeper=True, lease_seconds=0.5),
+        scenario.manager() as other,
     ):
-        await other.authorize(world.code("1001"))
-        world.clock.advance(MONTH - LEAD + 60)
+        await other.authorize(scenario.code("1001"))
+        scenario.clock.advance(MONTH - LEAD + 60)
         await eventually(lambda: method in store.failed)
         await anyio.sleep(0.5)  # time enough to meet it again
         store.fails = frozenset()
-        await other.authorize(world.code("1002"))
-        world.clock.advance(MONTH - LEAD + 60)
+        await other.authorize(scenario.code("1002"))
+        scenario.clock.advance(MONTH - LEAD + 60)
         with anyio.fail_after(60):
             while (await other.status("1002")).generation == 1:
-                world.clock.advance(1)
+                scenario.clock.advance(1)
                 await anyio.sleep(0.02)
 
 
 @each_store
 async def test_who_goes_on_says_so_and_keeps_everything_in_the_journal(shared, caplog):
     """The intent before the refresh token is presented, the pair after; the store gets it later."""
-    async with due(shared, without_store="go on") as (tokens, store):
+    async with due(shared, on_store_failure="journal") as (tokens, store):
         events = tokens.events()
         new = await tokens.refresh("1001")
         assert "gives no lease on seller 1001; going on alone" in caplog.text
@@ -137,7 +145,7 @@ async def test_who_goes_on_says_so_and_keeps_everything_in_the_journal(shared, c
 @each_store
 async def test_the_keeper_of_who_goes_on_writes_to_the_store_when_that_is_back(shared):
     """Nobody asks for it; another host then finds the pair."""
-    options = {"without_store": "go on", "keeper": True, "lease_seconds": 0.5}
+    options = {"on_store_failure": "journal", "keeper": True, "lease_seconds": 0.5}
     async with due(shared, **options) as (tokens, store):
         await tokens.refresh("1001")
         store.fails = frozenset()
@@ -158,7 +166,7 @@ async def test_an_intent_that_only_the_journal_has_is_taken_up_at_the_next_start
     transport, presenting = hanging(consumed=consumed)
     client = shared.client(transport=transport)
     async with (
-        due(shared, without_store="go on", client=client, drain_seconds=0) as (tokens, _),
+        due(shared, on_store_failure="journal", client=client, drain_seconds=0) as (tokens, _),
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(tokens.refresh, "1001")
@@ -171,14 +179,18 @@ async def test_an_intent_that_only_the_journal_has_is_taken_up_at_the_next_start
         assert (await tokens.status("1001")).is_unanswered
         report = await tokens.refresh_due()
         if consumed:
-            assert list(report.failed) == ["1001"]
-            assert await kinds(events, 2) == ["ambiguous", "reauthorize"]
+            assert list(report.skipped) == ["1001"]
+            assert await kinds(events, 1) == ["ambiguous"]
+            await tokens.refresh_due()
+            shared.clock.advance(SECOND_LOOK)
+            assert list((await tokens.refresh_due()).skipped) == ["1001"]
+            assert await kinds(events, 1) == ["reauthorize"]
             await tokens.refresh_due()
         else:
             assert report.refreshed == ("1001",)
             assert (await tokens.token("1001")).refresh_token == shared.live().refresh_token
         assert await journalled(shared) == []
-    assert shared.presented() == (2 if consumed else 1)
+    assert shared.presented() == (3 if consumed else 1)
 
 
 @each_store
@@ -187,7 +199,7 @@ async def test_an_intent_that_only_the_journal_has_is_in_the_store_when_that_is_
     transport, presenting = hanging(consumed=True)
     client = shared.client(transport=transport)
     async with (
-        due(shared, without_store="go on", client=client, drain_seconds=0) as (tokens, store),
+        due(shared, on_store_failure="journal", client=client, drain_seconds=0) as (tokens, store),
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(tokens.refresh, "1001")
@@ -204,7 +216,7 @@ async def test_an_intent_that_only_the_journal_has_is_in_the_store_when_that_is_
 async def test_hosts_that_went_on_apart_lose_nothing_and_agree_when_the_store_is_back(shared):
     """At most one call is refused; who has the dead pair takes the live one from the store."""
     first, second = Outage(shared.store()), Outage(shared.store())
-    apart = {"without_store": "go on", "keeper": False}
+    apart = {"on_store_failure": "journal", "keeper": False}
     async with (
         shared.manager(first, journal=shared.path.with_name("a.spill"), **apart) as one,
         shared.manager(second, journal=shared.path.with_name("b.spill"), **apart) as other,
@@ -214,7 +226,7 @@ async def test_hosts_that_went_on_apart_lose_nothing_and_agree_when_the_store_is
         shared.clock.advance(MONTH - LEAD + 60)
         first.fails = second.fails = Outage.EVERYTHING
         new = await one.refresh("1001")
-        with pytest.raises(iop.AuthError):
+        with pytest.raises(iop.ReauthorizationRequired):
             await other.refresh("1001")
         first.fails = second.fails = frozenset()
         for host in (other, one):
@@ -227,10 +239,10 @@ async def test_hosts_that_went_on_apart_lose_nothing_and_agree_when_the_store_is
 
 
 @either_loop
-async def test_who_is_to_go_on_needs_a_journal(world):
+async def test_who_is_to_go_on_needs_a_journal(scenario):
     """Which a store on another machine does not have beside it."""
-    store = Outage(world.store())
+    store = Outage(scenario.store())
     store.path = None
     with pytest.raises(ValueError, match="there must be a journal"):
-        async with world.manager(store, without_store="go on"):
+        async with scenario.manager(store, on_store_failure="journal"):
             pass

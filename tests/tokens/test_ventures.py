@@ -5,19 +5,19 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tokens_hands import Between, Outage, WatchedStore, failing
-from tokens_world import either_loop, eventually
+from tokens_helpers import Between, Outage, WatchedStore, failing
+from tokens_scenario import either_loop, eventually
 
 import iop_async as iop
 
 SELLERS = tuple(iop.Seller(each, f"{each}-1") for each in ("sg", "my", "vn"))
 
 
-def pair(world, name, *named):
+def pair(scenario, name, *named):
     return iop.Token(
         access_token=f"a-{name}",
         refresh_token=f"r-{name}",
-        issued_at=world.clock.now(),
+        issued_at=scenario.clock.now(),
         sellers=named,
     )
 
@@ -35,10 +35,10 @@ async def served(tokens):
 
 
 @asynccontextmanager
-async def answering(world, gateway, **options):
+async def answering(scenario, gateway, **options):
     """A manager whose refreshes are answered by a test."""
     transport = Between(gateway)
-    async with world.manager(client=world.client(transport=transport), **options) as tokens:
+    async with scenario.manager(client=scenario.client(transport=transport), **options) as tokens:
         yield tokens
     await transport.aclose()
 
@@ -46,17 +46,17 @@ async def answering(world, gateway, **options):
 @pytest.mark.parametrize("failures", [0, 1])
 @pytest.mark.parametrize("alone", [0, 1])
 @either_loop
-async def test_a_seller_that_approves_alone_takes_no_other_s_token_along(world, failures, alone):
+async def test_a_seller_that_approves_alone_takes_no_other_s_token_along(scenario, failures, alone):
     """Be it the first of the token's sellers or not, and be the token in the store or not yet."""
-    store = WatchedStore(world.store(), before=failing(failures))
+    store = WatchedStore(scenario.store(), before=failing(failures))
     expected = ["all", "all", "all"]
-    async with world.manager(store, scope="one") as tokens:
-        await tokens.import_token(pair(world, "all", *SELLERS))
+    async with scenario.manager(store, scope="one") as tokens:
+        await tokens.import_token(pair(scenario, "all", *SELLERS))
         assert await served(tokens) == expected
         expected[alone] = "alone"
-        await tokens.import_token(pair(world, "alone", SELLERS[alone]))
+        await tokens.import_token(pair(scenario, "alone", SELLERS[alone]))
         assert await served(tokens) == expected
-    async with world.manager(scope="one") as tokens:
+    async with scenario.manager(scope="one") as tokens:
         assert await served(tokens) == expected
         assert len([status async for status in tokens.statuses()]) == 2
 
@@ -65,18 +65,20 @@ async def test_a_seller_that_approves_alone_takes_no_other_s_token_along(world, 
 @pytest.mark.parametrize("fails", ["put", "everything"])
 @pytest.mark.parametrize("alone", [(0,), (1,), (2, 1), (1, 0)])
 @either_loop
-async def test_who_approves_alone_while_the_store_fails_does_so_too(world, alone, fails, restarted):
+async def test_who_approves_alone_while_the_store_fails_does_so_too(
+    scenario, alone, fails, restarted
+):
     """The approval waits in the journal, for this process or the next one."""
-    store = Outage(world.store())
+    store = Outage(scenario.store())
     expected = ["all", "all", "all"]
     for each in alone:
         expected[each] = "alone"
-    async with world.manager(store, scope="one") as tokens:
-        await tokens.import_token(pair(world, "all", *SELLERS))
+    async with scenario.manager(store, scope="one") as tokens:
+        await tokens.import_token(pair(scenario, "all", *SELLERS))
         store.fails = {"put"} if fails == "put" else Outage.EVERYTHING
-        await tokens.import_token(pair(world, "alone", *(SELLERS[each] for each in alone)))
+        await tokens.import_token(pair(scenario, "alone", *(SELLERS[each] for each in alone)))
         assert (await tokens.token(SELLERS[alone[0]].seller_id)).access_token == "a-alone"
-        assert [sorted(status.sellers) async for status in tokens.statuses()] == [
+        assert [sorted(status.seller_ids) async for status in tokens.statuses()] == [
             sorted(SELLERS[each].seller_id for each in alone),
             sorted(seller.seller_id for n, seller in enumerate(SELLERS) if n not in alone),
         ]
@@ -85,25 +87,25 @@ async def test_who_approves_alone_while_the_store_fails_does_so_too(world, alone
             await tokens.refresh_due()
             await tokens._vault.flush()
             assert await served(tokens) == expected
-    async with world.manager(scope="one") as tokens:
+    async with scenario.manager(scope="one") as tokens:
         assert await served(tokens) == expected
         assert len([status async for status in tokens.statuses()]) == 2
 
 
 @either_loop
-async def test_who_approves_with_sellers_of_two_tokens_leaves_the_others_theirs(world):
+async def test_who_approves_with_sellers_of_two_tokens_leaves_the_others_theirs(scenario):
     """Two records stand in the way, and one of them is filed under a seller that approves."""
-    async with world.manager(scope="one") as tokens:
-        await tokens.import_token(pair(world, "sg", SELLERS[0]))
-        await tokens.import_token(pair(world, "both", *SELLERS[1:]))
-        await tokens.import_token(pair(world, "new", *SELLERS[:2]))
+    async with scenario.manager(scope="one") as tokens:
+        await tokens.import_token(pair(scenario, "sg", SELLERS[0]))
+        await tokens.import_token(pair(scenario, "both", *SELLERS[1:]))
+        await tokens.import_token(pair(scenario, "new", *SELLERS[:2]))
         assert await served(tokens) == ["new", "new", "both"]
-    async with world.manager(scope="one") as tokens:
+    async with scenario.manager(scope="one") as tokens:
         assert await served(tokens) == ["new", "new", "both"]
 
 
 @either_loop
-async def test_a_late_answer_reaches_the_ventures_that_did_not_approve_alone(world):
+async def test_a_late_answer_reaches_the_ventures_that_did_not_approve_alone(scenario):
     """One of several sellers of a token approves alone while that token is refreshed."""
     reached, go_on = anyio.Event(), anyio.Event()
 
@@ -112,54 +114,54 @@ async def test_a_late_answer_reaches_the_ventures_that_did_not_approve_alone(wor
         await go_on.wait()
         return answer("2", *SELLERS)
 
-    async with answering(world, hold) as tokens:
-        await tokens.import_token(pair(world, "1", *SELLERS))
+    async with answering(scenario, hold) as tokens:
+        await tokens.import_token(pair(scenario, "1", *SELLERS))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tokens.refresh, "my-1")
             await reached.wait()
-            await tokens.import_token(pair(world, "alone", SELLERS[0]))
+            await tokens.import_token(pair(scenario, "alone", SELLERS[0]))
             go_on.set()
         assert await served(tokens) == ["alone", "2", "2"]
-        async with world.manager(scope=tokens.scope) as other:
+        async with scenario.manager(scope=tokens.scope) as other:
             assert await served(other) == ["alone", "2", "2"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
 @either_loop
-async def test_a_refresh_of_the_others_takes_no_newer_approval_away(world, fails):
+async def test_a_refresh_of_the_others_takes_no_newer_approval_away(scenario, fails):
     """The gateway goes on to list all ventures; the store may take the outcome later."""
-    store = WatchedStore(world.store())
+    store = WatchedStore(scenario.store())
 
     async def gateway(_):
         store.before = failing(1) if fails else None
         return answer("2", *SELLERS)
 
-    async with answering(world, gateway, store=store) as tokens:
-        await tokens.import_token(pair(world, "1", *SELLERS))
-        await tokens.import_token(pair(world, "alone", SELLERS[0]))
+    async with answering(scenario, gateway, store=store) as tokens:
+        await tokens.import_token(pair(scenario, "1", *SELLERS))
+        await tokens.import_token(pair(scenario, "alone", SELLERS[0]))
         await tokens.refresh("my-1")
         await tokens._vault.flush()
         assert await served(tokens) == ["alone", "2", "2"]
-        async with world.manager(scope=tokens.scope) as other:
+        async with scenario.manager(scope=tokens.scope) as other:
             assert await served(other) == ["alone", "2", "2"]
 
 
 @either_loop
-async def test_a_seller_that_a_refresh_brings_along_is_served_by_it(world):
+async def test_a_seller_that_a_refresh_brings_along_is_served_by_it(scenario):
     """It has approved nothing by itself."""
 
     async def gateway(_):
         return answer("2", *SELLERS)
 
-    async with answering(world, gateway) as tokens:
-        await tokens.import_token(pair(world, "1", *SELLERS[:2]))
+    async with answering(scenario, gateway) as tokens:
+        await tokens.import_token(pair(scenario, "1", *SELLERS[:2]))
         await tokens.refresh("my-1")
         assert await served(tokens) == ["2", "2", "2"]
 
 
 @pytest.mark.parametrize("who", ["the same process", "another host"])
 @either_loop
-async def test_ventures_set_apart_during_their_refresh_are_not_refreshed_again(world, who):
+async def test_ventures_set_apart_during_their_refresh_are_not_refreshed_again(scenario, who):
     """They wait for the answer that is on its way, whoever asks for it."""
     presented, go_on = [], anyio.Event()
 
@@ -169,14 +171,14 @@ async def test_ventures_set_apart_during_their_refresh_are_not_refreshed_again(w
         return answer("2", *SELLERS[1:])
 
     async with (
-        answering(world, gateway, lease_seconds=15) as tokens,
-        answering(world, gateway, lease_seconds=15) as other,
+        answering(scenario, gateway, lease_seconds=15) as tokens,
+        answering(scenario, gateway, lease_seconds=15) as other,
         anyio.create_task_group() as tasks,
     ):
-        await tokens.import_token(pair(world, "1", *SELLERS))
+        await tokens.import_token(pair(scenario, "1", *SELLERS))
         tasks.start_soon(tokens.refresh, "my-1")
         await eventually(lambda: presented)
-        await tokens.import_token(pair(world, "alone", SELLERS[0]))
+        await tokens.import_token(pair(scenario, "alone", SELLERS[0]))
         asked = tokens if who == "the same process" else other
         tasks.start_soon(asked.refresh, "vn-1")
         await asked.refresh_due()

@@ -1,4 +1,4 @@
-"""What the gateway holds against what the store holds: whether a grant is lost, and who said so."""
+"""The gateway's tokens against those of the store: held, reported as lost, or lost silently."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from attrs import frozen
 
 from ...sandbox import digest
 from ...stores import SpillJournal, SQLiteStore
-from ...tokens._bodies import from_record
-from ...tokens._grants import Grant
+from ...tokens import StoredGrant, read_grant
 from .gateway import SCOPE
 
 
 @frozen
-class Kept:
-    """What the app's files say of one seller, without secrets.
+class StoredState:
+    """A seller's grant in the app's files, without secrets.
 
     Attributes:
         digest: of the newest refresh token that they hold.
-        is_open: a refresh token was presented and its answer is not known.
+        is_unanswered: a refresh token was presented and its answer is not known.
         is_given_up: only the seller can give another token, and the files say so.
     """
 
     digest: str
-    is_open: bool = False
+    is_unanswered: bool = False
     is_given_up: bool = False
 
 
 @frozen
 class Audit:
-    """Every seller in one of three places.
+    """The sellers, each in one of three sets.
 
     Attributes:
-        held: the store has the refresh token that the gateway takes.
+        held: the store has the refresh token that the gateway accepts.
         reported: it has not, and says that there is something to find out or to do.
         silent: it has not, and looks as if all were well.
     """
@@ -44,41 +43,43 @@ class Audit:
     silent: frozenset[str]
 
 
-def compare(live: Mapping[str, str], kept: Mapping[str, Kept]) -> Audit:
-    """Whether the store holds what the gateway holds.
+def compare(live: Mapping[str, str], stored: Mapping[str, StoredState]) -> Audit:
+    """Compare the gateway with the store.
 
     Args:
-        live: seller to the digest of the refresh token that the gateway takes.
-        kept: seller to what the app's files say.
+        live: seller to the digest of the refresh token that the gateway accepts.
+        stored: seller to the state in the app's files.
     """
-    sellers = live.keys() | kept.keys()
-    held = frozenset(each for each, found in kept.items() if found.digest == live.get(each))
-    known = {each for each, found in kept.items() if found.is_open or found.is_given_up}
+    # Of both sides: a seller whom only one of them knows is lost as well.
+    sellers = live.keys() | stored.keys()
+    held = frozenset(each for each, found in stored.items() if found.digest == live.get(each))
+    known = {each for each, found in stored.items() if found.is_unanswered or found.is_given_up}
     return Audit(held, frozenset(known - held), frozenset(sellers - held - known))
 
 
-async def read(path: Path) -> dict[str, Kept]:
-    """What the store at ``path`` and the journal beside it hold, whoever wrote it."""
+async def read_stored(path: Path) -> dict[str, StoredState]:
+    """Read the store at ``path`` and the journal beside it, whoever wrote them."""
     store = SQLiteStore(path)
     try:
-        grants = [from_record(record) async for record in store.records(SCOPE)]
+        grants = [read_grant(record) async for record in store.records(SCOPE)]
     finally:
         await store.aclose()
-    spilled = await SpillJournal(f"{path}.spill").records()
-    return _by_seller([*grants, *map(from_record, spilled)])
+    journaled = await SpillJournal(f"{path}.spill").records()
+    return _newest_by_seller([*grants, *map(read_grant, journaled)])
 
 
-def _by_seller(grants: Iterable[Grant]) -> dict[str, Kept]:
-    """The newest of each seller; of the store's and the journal's the later one."""
-    newest: dict[str, Grant] = {}
+def _newest_by_seller(grants: Iterable[StoredGrant]) -> dict[str, StoredState]:
+    """Of the store's and the journal's grant of a seller the later one."""
+    newest: dict[str, StoredGrant] = {}
     for grant in grants:
-        known = newest.setdefault(grant.seller, grant)
-        if (grant.authorization, grant.generation) > (known.authorization, known.generation):
-            newest[grant.seller] = grant
+        known = newest.setdefault(grant.seller_id, grant)
+        # An authorization begins a new epoch; within one, generations count the refreshes.
+        if (grant.epoch, grant.generation) > (known.epoch, known.generation):
+            newest[grant.seller_id] = grant
     return {
-        seller: Kept(
+        seller: StoredState(
             digest(grant.token.refresh_token or ""),
-            is_open=grant.intent is not None,
+            is_unanswered=grant.is_unanswered,
             is_given_up=grant.state != "live",
         )
         for seller, grant in newest.items()

@@ -1,4 +1,4 @@
-"""The app's process, seen from outside: started, listened to, stopped or killed."""
+"""The app's process as its parent sees it: started, listened to, stopped or killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anyio.streams.text import TextReceiveStream
 
 from .gateway import LocalGateway
 
-Hear: TypeAlias = Callable[[dict[str, Any]], None]
+OnMessage: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 class AppProcess:
@@ -26,28 +26,30 @@ class AppProcess:
         self._process = process
 
     async def authorize(self, seller: str, code: str) -> None:
-        """Let the app trade the code of a seller who approved."""
+        """Hand the app the code of a seller who approved."""
         line = json.dumps({"seller": seller, "code": code}) + "\n"
-        # Whether it has ended is told by what it tells.
+        # An app that has ended is noticed by the end of its output.
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             if self._process.stdin is not None:
                 await self._process.stdin.send(line.encode())
 
     async def stop(self) -> int:
-        """Let it end what is under way; its exit status."""
+        """Let it finish what is under way; its exit status."""
         if self._process.stdin is not None:
             await self._process.stdin.aclose()
         return await self._process.wait()
 
     async def kill(self) -> None:
-        """End it at once, whatever it is doing."""
+        """End it at once, whatever it is doing (SIGKILL)."""
         self._process.kill()
         await self._process.wait()
 
 
 @asynccontextmanager
-async def running_app(gateway: LocalGateway, path: Path, hear: Hear) -> AsyncIterator[AppProcess]:
-    """An app over the store at ``path``; ``hear`` is told what it tells, and ``ended``."""
+async def running_app(
+    gateway: LocalGateway, path: Path, on_message: OnMessage
+) -> AsyncIterator[AppProcess]:
+    """Run the app over the store at ``path``; ``on_message`` gets its messages, ``ended`` last."""
     command = [sys.executable, "-m", f"{__package__}.worker", gateway.url, gateway.panel, str(path)]
     process: Process
     async with (
@@ -57,19 +59,21 @@ async def running_app(gateway: LocalGateway, path: Path, hear: Hear) -> AsyncIte
         ) as process,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(_listen, process, hear)
+        tasks.start_soon(_listen, process, on_message)
         try:
             yield AppProcess(process)
         finally:
+            # Only where the demonstration itself failed: nothing is left running behind it.
             if process.returncode is None:
                 process.kill()
 
 
-async def _listen(process: Process, hear: Hear) -> None:
+async def _listen(process: Process, on_message: OnMessage) -> None:
     rest = ""
     if process.stdout is not None:
         async for text in TextReceiveStream(process.stdout):
+            # A message may arrive in pieces, and several at once.
             *lines, rest = (rest + text).split("\n")
             for line in lines:
-                hear(json.loads(line))
-    hear({"ended": True})
+                on_message(json.loads(line))
+    on_message({"ended": True})

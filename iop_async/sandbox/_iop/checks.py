@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from hmac import compare_digest
+from itertools import combinations
 from typing import Final
 
-from ...signers import HMAC_MD5, HMAC_SHA256, string_to_sign
+from attrs import evolve, frozen
+
+from ...protocols import Signer
+from ...signers import HMAC_MD5, HMAC_SHA256, TOP_HMAC_SHA256, TOP_MD5, string_to_sign
+from .._answers import Refusal, missing
+from .._clock import china_time, milliseconds, utc_time
+from .._dialect import Address
 from .._parties import SandboxApp
-from .._refusals import Refusal, missing
 
+# 108069: "within 7200 seconds of UTC".
 WINDOW: Final = timedelta(seconds=7200)
-"""How far a timestamp may be off."""
 
-_SIGNERS: Final = {signer.sign_method: signer for signer in (HMAC_SHA256, HMAC_MD5)}
+SYSTEM: Final = frozenset(
+    {
+        "access_token", "app_key", "debug", "format", "method", "partner_id", "session", "sign",
+        "sign_method", "simplify", "timestamp", "v",
+    }
+)  # fmt: skip
+"""Parameters of the gateway: 108069 and, for those of dotted names, the official SDKs."""
+
 _REQUIRED = ("app_key", "timestamp", "sign_method", "sign")
-_MILLISECONDS = re.compile(r"\d{13}", re.ASCII).fullmatch
-_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII).fullmatch
+_MAX_PATH_PARAMS = 6
+
+
+@frozen
+class Rules:
+    """The forms in which one endpoint takes a call's signature and date."""
+
+    signers: Mapping[str, Signer]
+    times: tuple[Callable[[str], datetime | None], ...]
+
+
+REST_RULES: Final = Rules(
+    # 108068: sha256. observed: an old sample of Lazada's signs with HMAC-MD5, named "hmac".
+    signers={"sha256": HMAC_SHA256, "hmac": HMAC_MD5},
+    # 108069: 13 digits, or ISO 8601 in UTC.
+    times=(milliseconds, utc_time),
+)
+SYNC_RULES: Final = evolve(
+    REST_RULES,
+    # observed: clients of AliExpress in use sign with md5, one names its HMAC "hmac-sha256".
+    signers={**REST_RULES.signers, "md5": TOP_MD5, "hmac-sha256": TOP_HMAC_SHA256},
+    # observed: one client writes the time of China, as TOP has it.
+    times=(*REST_RULES.times, china_time),
+)
 
 
 def admit(
-    apps: Mapping[str, SandboxApp], params: Mapping[str, str], prefix: str | None, wall: datetime
+    apps: Mapping[str, SandboxApp],
+    params: Mapping[str, str],
+    address: Address,
+    wall: datetime,
+    rules: Rules,
 ) -> SandboxApp:
     """The app that signed a call.
 
     Args:
-        prefix: what is signed before the parameters; ``None`` where no signature can be right.
         wall: the date, to the gateway.
 
     Raises:
@@ -36,32 +73,46 @@ def admit(
     for name in _REQUIRED:
         if not params.get(name, "").strip():
             raise missing(name)
+    # observed: AliExpress refuses an unknown app before a signature, Lazada before a path.
     app = apps.get(params["app_key"])
     if app is None:
         raise Refusal("InvalidAppkey")
-    sent_at = _moment(params["timestamp"])
+    # assumed: the date comes before the signature; no source tells.
+    sent_at = next(filter(None, (read(params["timestamp"]) for read in rules.times)), None)
     if sent_at is None or abs(wall - sent_at) > WINDOW:
         raise Refusal("IllegalTimestamp")
-    signer = _SIGNERS.get(params["sign_method"])
-    is_right = (
-        signer is not None
-        and prefix is not None
-        and compare_digest(
-            signer.sign(app.secret, prefix, params).encode(), params["sign"].encode()
-        )
-    )
-    if not is_right:
-        signed = string_to_sign(prefix or "", params)
-        raise Refusal("IncompleteSignature", string_to_sign=signed)
+    _check_signature(app, params, address, rules)
     return app
 
 
-def _moment(timestamp: str) -> datetime | None:
-    try:
-        if _MILLISECONDS(timestamp):
-            return datetime.fromtimestamp(int(timestamp) / 1000, UTC)
-        if _ISO(timestamp):
-            return datetime.fromisoformat(timestamp)
-    except ValueError:
-        pass
-    return None
+def _check_signature(
+    app: SandboxApp, params: Mapping[str, str], address: Address, rules: Rules
+) -> None:
+    signer, prefix = rules.signers.get(params["sign_method"]), address.prefix
+    choices = list(_signed_choices(params, address))
+    given = params["sign"].encode()
+    if signer is not None and prefix is not None:
+        for signed in choices:
+            if compare_digest(signer.sign(app.secret, prefix, signed).encode(), given):
+                return
+    raise Refusal("IncompleteSignature", string_to_sign=string_to_sign(prefix or "", choices[0]))
+
+
+def _signed_choices(params: Mapping[str, str], address: Address) -> Iterator[Mapping[str, str]]:
+    """The sets of parameters that a client may have signed; the likeliest first.
+
+    A path of REST 2.0 was filled in by the client, and does not tell with which parameters: any
+    whose value stands in it may be one.
+    """
+    names = [
+        name
+        for name, value in params.items()
+        if address.is_filled_in
+        and name not in SYSTEM
+        and value.strip("/")
+        and f"/{value}/" in f"{address.api}/"
+    ][:_MAX_PATH_PARAMS]
+    # observed: the official Java SDK sends the parameters of a path, and does not sign them.
+    for count in range(len(names), -1, -1):
+        for unsigned in combinations(names, count):
+            yield {name: value for name, value in params.items() if name not in unsigned}

@@ -8,22 +8,25 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from .. import _made_up
+from .. import _sample_data
 from .._apis import Api, Context
-from .business import echo, page_of, whole_number
+from .business import echo, integer_param, requested_page
 
 
 def _solution_orders(context: Context) -> Mapping[str, Any]:
-    """``result`` with its own ``success``; the query is JSON text in ``param0``."""
+    # observed: `result` with its own `success`. assumed: the query, JSON text in `param0`.
     query = _query(context)
     paging = {"page": query.get("current_page", 1), "page_size": query.get("page_size", 20)}
     paged = evolve(context, params={name: str(value) for name, value in paging.items()})
-    orders = [_made_up.order(context.seller, number) for number in page_of(paged, _made_up.ORDERS)]
+    orders = [
+        _sample_data.order(context.seller, number)
+        for number in requested_page(paged, _sample_data.ORDERS)
+    ]
     return {
         "result": {
             "success": True,
             "current_page": int(paged.params["page"]),
-            "total_count": _made_up.ORDERS,
+            "total_count": _sample_data.ORDERS,
             "target_list": {"order_dto": orders},
         }
     }
@@ -38,33 +41,38 @@ def _query(context: Context) -> dict[str, Any]:
 
 
 def _dropshipping_product(context: Context) -> Mapping[str, Any]:
-    """``rsp_code`` beside ``result``."""
-    item_id = whole_number(context, "product_id", None, "6")
+    # observed: `rsp_code` beside `result`, 200 for a success. assumed: 604 of an unknown item.
+    item_id = integer_param(context, "product_id", None, "6")
     if item_id < 1000:
         return {"rsp_code": 604, "rsp_msg": "The product does not exist"}
-    item = _made_up.catalogue_item(item_id)
+    item = _sample_data.catalogue_item(item_id)
+    skus = [{"sku_id": sku["sku_id"]} for sku in item["sku_list"]]
     return {
         "rsp_code": 200,
         "rsp_msg": "Call succeeds",
         "result": {
             "ae_item_base_info_dto": {"product_id": item_id, "subject": item["title"]},
-            "ae_item_sku_info_dtos": {"ae_item_sku_info_d_t_o": item["sku_list"]},
+            "ae_item_sku_info_dtos": {"ae_item_sku_info_d_t_o": skus},
         },
     }
 
 
 def _affiliate_products(context: Context) -> Mapping[str, Any]:
-    """``resp_result`` around everything; 405 is its word for "nothing found"."""
+    """The affiliate search, with ``resp_result`` around everything."""
+    # observed: 405 says that nothing was found; clients read `current_record_count`.
     if context.params.get("keywords", "").strip() in ("", "nothing"):
         return {"resp_result": {"resp_code": 405, "resp_msg": "The result is empty"}}
-    products = [_made_up.catalogue_item(10**15 + number) for number in range(1, 4)]
+    sizes = {"page": context.params.get("page_no", "1"), **context.params}
+    numbers = requested_page(evolve(context, params=sizes), _sample_data.FOUND)
+    products = [_sample_data.affiliate_product(number) for number in numbers]
     return {
         "resp_result": {
             "resp_code": 200,
             "resp_msg": "Call succeeds",
             "result": {
-                "current_page_no": 1,
-                "total_record_count": len(products),
+                "current_page_no": int(sizes["page"]),
+                "current_record_count": len(products),
+                "total_record_count": _sample_data.FOUND,
                 "products": {"product": products},
             },
         }

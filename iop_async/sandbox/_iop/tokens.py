@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from .._answers import Refusal
 from .._apis import Api, Context, Run
-from .._refusals import Refusal
 
 
 def _create(context: Context) -> Mapping[str, Any]:
     code = context.required("code")
+    # observed: AliExpress answers InvalidCode to a uuid, Lazada's page says not to send one.
     if context.params.get("uuid", "").strip():
         raise Refusal("InvalidCode")
     pair = context.sandbox.grants.redeem(context.app, code)
@@ -19,6 +20,7 @@ def _create(context: Context) -> Mapping[str, Any]:
 
 def _create_with_open_id(context: Context) -> Mapping[str, Any]:
     answer = _create(context)
+    # assumed: the name of the id; the page of the API shows no answer.
     return {**answer, "open_id": f"open-{answer['account']}"}
 
 
@@ -28,14 +30,15 @@ def _refresh(context: Context) -> Mapping[str, Any]:
     return context.sandbox.token_answer(pair, refreshed=True)
 
 
-def _open(run: Run, *, refreshes: bool = False) -> Api:
+def _token_endpoint(run: Run, *, refreshes: bool = False) -> Api:
     return Api(run, needs_token=False, reads_token=False, refreshes=refreshes)
 
 
+# observed: the first on every market, createWithOpenId on Lazada, security/* on AliExpress only.
 TOKEN_APIS: Final[Mapping[str, Api]] = {
-    "/auth/token/create": _open(_create),
-    "/auth/token/createWithOpenId": _open(_create_with_open_id),
-    "/auth/token/security/create": _open(_create),
-    "/auth/token/refresh": _open(_refresh, refreshes=True),
-    "/auth/token/security/refresh": _open(_refresh, refreshes=True),
+    "/auth/token/create": _token_endpoint(_create),
+    "/auth/token/createWithOpenId": _token_endpoint(_create_with_open_id),
+    "/auth/token/security/create": _token_endpoint(_create),
+    "/auth/token/refresh": _token_endpoint(_refresh, refreshes=True),
+    "/auth/token/security/refresh": _token_endpoint(_refresh, refreshes=True),
 }

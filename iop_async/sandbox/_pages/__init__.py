@@ -1,1 +1,1 @@
-"""What people see: the consent page of a seller, and the panel that moves the sandbox."""
+"""The pages for people: the consent page of a seller, and the panel that moves the sandbox."""

@@ -1,4 +1,4 @@
-"""Where a seller approves an app, or declines."""
+"""The consent page, on which a seller approves an app or declines."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .._parties import SandboxApp, SandboxSeller
 from .._sandbox import Sandbox
 from .page import error_page, hidden, page
 
+# DOC:120904 (IOP), DOC:101617 (TOP).
 PATHS: Final = ("/oauth/authorize", "/authorize")
-"""IOP's and TOP's."""
 
 _FEW = 8
 
 
-class _Wrong(Exception):
+class _InvalidRequest(Exception):
     """The request does not lead to a consent; the text says why."""
 
 
 @frozen
-class _Ask:
-    """What an app asks a seller."""
+class _ConsentRequest:
+    """The consent that an app asks a seller for."""
 
     app: SandboxApp
     redirect_uri: str
@@ -47,70 +47,74 @@ async def show(sandbox: Sandbox, request: Request) -> Response:
     """The page, or with ``auto_approve=SELLER`` the seller's approval at once."""
     params = request.query_params
     try:
-        ask = _read(sandbox, params)
+        consent = _read(sandbox, params)
         if "auto_approve" in params:
-            return _approve(sandbox, ask, params["auto_approve"])
-    except _Wrong as error:
+            return _approve(sandbox, consent, params["auto_approve"])
+    except _InvalidRequest as error:
         return error_page(str(error))
-    return _page(sandbox, ask, params.get("country", "").lower())
+    return _page(sandbox, consent, params.get("country", "").lower())
 
 
 async def decide(sandbox: Sandbox, request: Request) -> Response:
-    """What the seller decided."""
+    """The redirect that the seller's decision leads to."""
     body = (await request.body()).decode("utf-8", "replace")
     params = dict(parse_qsl(body, keep_blank_values=True))
     try:
-        ask = _read(sandbox, params)
+        consent = _read(sandbox, params)
         if params.get("decision") != "approve":
-            return ask.back(error="access_denied")
-        return _approve(sandbox, ask, params.get("seller", ""))
-    except _Wrong as error:
+            return consent.back(error="access_denied")
+        return _approve(sandbox, consent, params.get("seller_id", ""))
+    except _InvalidRequest as error:
         return error_page(str(error))
 
 
-def _read(sandbox: Sandbox, params: Mapping[str, str]) -> _Ask:
+def _read(sandbox: Sandbox, params: Mapping[str, str]) -> _ConsentRequest:
     app = sandbox.apps.get(params.get("client_id", ""))
     if app is None:
         msg = "client_id is no app key that the sandbox knows"
-        raise _Wrong(msg)
+        raise _InvalidRequest(msg)
     if params.get("response_type") != "code":
         msg = "response_type must be code"
-        raise _Wrong(msg)
+        raise _InvalidRequest(msg)
     redirect_uri = params.get("redirect_uri", "")
     if app.callback is not None and redirect_uri != app.callback:
         msg = "Redirect uri does not match the callback url of the APP"
-        raise _Wrong(msg)
+        raise _InvalidRequest(msg)
     try:
         parts = urlsplit(redirect_uri)
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         msg = "redirect_uri is no absolute http(s) URL"
-        raise _Wrong(msg)
-    return _Ask(app, redirect_uri, params.get("state"))
+        raise _InvalidRequest(msg)
+    return _ConsentRequest(app, redirect_uri, params.get("state"))
 
 
-def _approve(sandbox: Sandbox, ask: _Ask, seller: str) -> Response:
-    if seller not in sandbox.sellers:
-        msg = f"there is no seller {seller!r}"
-        raise _Wrong(msg)
-    return ask.back(code=sandbox.grants.issue_code(ask.app, seller))
+def _approve(sandbox: Sandbox, consent: _ConsentRequest, seller_id: str) -> Response:
+    if seller_id not in sandbox.sellers:
+        msg = f"there is no seller {seller_id!r}"
+        raise _InvalidRequest(msg)
+    return consent.back(code=sandbox.grants.issue_code(consent.app, seller_id))
 
 
-def _page(sandbox: Sandbox, ask: _Ask, country: str) -> Response:
+def _page(sandbox: Sandbox, consent: _ConsentRequest, country: str) -> Response:
     sellers = list(sandbox.sellers.values())
     in_country = [s for s in sellers if country in {shop.country for shop in s.shops}]
     sellers = in_country or sellers
-    name = escape(ask.app.name or f"App {ask.app.key}")
-    fields = {"client_id": ask.app.key, "response_type": "code", "redirect_uri": ask.redirect_uri}
-    if ask.state is not None:
-        fields["state"] = ask.state
+    name = escape(consent.app.name or f"App {consent.app.key}")
+    fields = {
+        "client_id": consent.app.key,
+        "response_type": "code",
+        "redirect_uri": consent.redirect_uri,
+    }
+    if consent.state is not None:
+        fields["state"] = consent.state
     choices = _radios(sellers) if len(sellers) <= _FEW else _select(sellers)
-    back = escape(urlsplit(ask.redirect_uri).netloc)
+    back = escape(urlsplit(consent.redirect_uri).netloc)
     return page(
         "Authorize an app",
         f"""<h1>{name} would like to work with your shop</h1>
-<p class="soft">App key <code>{escape(ask.app.key)}</code></p>
+<p class="soft">App key <code>{escape(consent.app.key)}</code></p>
 <p>If you authorize it, the app can:</p>
 <ul>
 <li>read your orders and the items in them</li>
@@ -135,7 +139,7 @@ orders and tokens are made up.</small></p>""",
 
 def _radios(sellers: Iterable[SandboxSeller]) -> str:
     return "\n".join(
-        f'<label class="choice"><input type="radio" name="seller" required '
+        f'<label class="choice"><input type="radio" name="seller_id" required '
         f'value="{escape(seller.seller_id)}"{"" if index else " checked"}>'
         f"<span>Seller {escape(seller.seller_id)}"
         f"<small>{escape(seller.account)}{_countries(seller)}</small></span></label>"
@@ -149,7 +153,7 @@ def _select(sellers: Iterable[SandboxSeller]) -> str:
         f"{escape(seller.seller_id)} \u2013 {escape(seller.account)}{_countries(seller)}</option>"
         for seller in sellers
     )
-    return f'<select name="seller" aria-label="Seller">\n{options}\n</select>'
+    return f'<select name="seller_id" aria-label="Seller">\n{options}\n</select>'
 
 
 def _countries(seller: SandboxSeller) -> str:

@@ -11,7 +11,7 @@ from attrs import Attribute, asdict
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from .._fault_input import fault_of
+from .._faults import parse_fault
 from .._grants import Pair, digest
 from .._parties import SandboxApp, SandboxSeller
 from .._sandbox import Sandbox
@@ -25,8 +25,8 @@ async def home(sandbox: Sandbox, _request: Request) -> Response:
     return panel_page(sandbox)
 
 
-async def act(sandbox: Sandbox, request: Request) -> Response:
-    """What the table has for this method and path; JSON, or a form and back to the page."""
+async def run_action(sandbox: Sandbox, request: Request) -> Response:
+    """Run the action of this method and path; answers JSON, or leads a form back to the page."""
     action = ACTIONS[request.method, request.url.path.rpartition("/")[2]]
     is_form = "form" in request.headers.get("content-type", "")
     try:
@@ -48,7 +48,7 @@ def _faults(sandbox: Sandbox, _members: Mapping[str, Any]) -> Any:
 
 
 def _add_fault(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
-    return sandbox.faults.add(fault_of(members), sandbox.clock.now()).show()
+    return sandbox.faults.add(parse_fault(members), sandbox.clock.now()).show()
 
 
 def _clear_faults(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
@@ -83,27 +83,27 @@ def _move_clock(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
 
 
 def _ledger(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
-    seller = members.get("seller")
+    seller_id = members.get("seller_id")
     return {
         "refreshes": [
             asdict(entry) | {"at": entry.at.isoformat()}
             for entry in sandbox.ledger.refreshes
-            if seller in (None, entry.seller)
+            if seller_id in (None, entry.seller)
         ],
         "calls": [
             {"api": api, "code": code, "count": count}
             for (api, code), count in sandbox.ledger.calls.items()
         ],
-        "live": _grants(sandbox, {"seller": seller})["live"],
+        "live": _grants(sandbox, {"seller_id": seller_id})["live"],
     }
 
 
 def _grants(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
-    seller = members.get("seller")
+    seller_id = members.get("seller_id")
     shown = [
         _pair(pair, tokens=members.get("tokens") == "1")
         for pair in sandbox.grants.live()
-        if seller in (None, pair.seller)
+        if seller_id in (None, pair.seller_id)
     ]
     return {"live": shown}
 
@@ -111,7 +111,7 @@ def _grants(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
 def _pair(pair: Pair, *, tokens: bool) -> dict[str, Any]:
     shown = {
         "app": pair.app,
-        "seller": pair.seller,
+        "seller_id": pair.seller_id,
         "generation": pair.generation,
         "issued_at": pair.issued_at.isoformat(),
         "access_until": pair.access_until.isoformat(),
@@ -125,13 +125,13 @@ def _pair(pair: Pair, *, tokens: bool) -> dict[str, Any]:
 
 
 def _add_grant(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
-    return sandbox.grant(members["seller"], app=members.get("app"))
+    return sandbox.grant(members["seller_id"], app=members.get("app"))
 
 
 def _revoke(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
     for pair in sandbox.grants.live():
-        if members["seller"] == pair.seller and members.get("app") in (None, pair.app):
-            sandbox.grants.revoke(pair.app, pair.seller)
+        if members["seller_id"] == pair.seller_id and members.get("app") in (None, pair.app):
+            sandbox.grants.revoke(pair.app, pair.seller_id)
     return _grants(sandbox, {})
 
 
@@ -158,10 +158,20 @@ def _shown(attribute: Attribute[Any], _value: object) -> bool:
 
 def _add_app(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
     more = dict(members)
-    if more.get("ip_whitelist") is not None:
-        more["ip_whitelist"] = tuple(more["ip_whitelist"])
+    for name in ("ip_whitelist", "apis"):
+        if more.get(name) is not None:
+            more[name] = tuple(more[name])
     sandbox.add_app(SandboxApp(**more))
     return _apps(sandbox, members)
+
+
+def _answers(sandbox: Sandbox, _members: Mapping[str, Any]) -> Any:
+    return {"answers": list(sandbox.answers)}
+
+
+def _add_answer(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
+    sandbox.answer(members["api"], members["data"])
+    return _answers(sandbox, members)
 
 
 ACTIONS: Final[Mapping[tuple[str, str], Action]] = {
@@ -175,6 +185,8 @@ ACTIONS: Final[Mapping[tuple[str, str], Action]] = {
     ("GET", "grants"): _grants,
     ("POST", "grants"): _add_grant,
     ("DELETE", "grants"): _revoke,
+    ("GET", "answers"): _answers,
+    ("POST", "answers"): _add_answer,
     ("GET", "sellers"): _sellers,
     ("POST", "sellers"): _add_sellers,
     ("GET", "apps"): _apps,

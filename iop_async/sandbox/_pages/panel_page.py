@@ -35,9 +35,10 @@ yours{skew}.</p>
 <label>Kind<select name="kind">{"".join(f"<option>{kind}</option>" for kind in KINDS)}</select>
 </label>
 <label>API<input name="api" placeholder="all" size="18"></label>
-<label>Seller<input name="seller" placeholder="all" size="8"></label>
+<label>Seller<input name="seller_id" placeholder="all" size="8"></label>
 <label>Times<input name="times" value="1" size="6"></label>
 <label>Seconds<input name="seconds" placeholder="1" size="6"></label>
+<label>For seconds<input name="for_seconds" placeholder="any" size="6"></label>
 <label>Status<input name="status" placeholder="503" size="5"></label>
 <label>Code<input name="code" placeholder="of an error" size="12"></label>
 <label>Sub code<input name="sub_code" placeholder="TOP's" size="12"></label>
@@ -59,7 +60,7 @@ def _clock_button(text: str, seconds: str) -> str:
 
 def _faults(sandbox: Sandbox) -> str:
     rows = [
-        (f.kind, f.api, f.seller, "forever" if f.times is None else f.times, f.hits)
+        (f.kind, f.api, f.seller_id, "forever" if f.times is None else f.times, f.hits)
         for f in sandbox.faults.rules
     ]
     return _table(("Kind", "API", "Seller", "Times left", "Hits"), rows)
@@ -67,7 +68,7 @@ def _faults(sandbox: Sandbox) -> str:
 
 def _grants(sandbox: Sandbox) -> str:
     rows = [
-        (p.app, p.seller, p.generation, _time(p.access_until), _time(p.refresh_until))
+        (p.app, p.seller_id, p.generation, _time(p.access_until), _time(p.refresh_until))
         for p in sandbox.grants.live()[-_ROWS:]
     ]
     head = ("App", "Seller", "Generation", "Access until", "Refresh until")

@@ -11,20 +11,20 @@ from typing import Final
 
 from attrs import evolve
 
-from .._answers import Answer
-from .._refusals import Refusal
-from .._wire import Incoming, pairs
+from .._answers import Answer, Refusal
+from .._wire import GatewayRequest, parse_query
 
+# assumed: DOC:104350 gives no limit.
 MAX_CALLS: Final = 100
-"""Calls in one batch. The platform publishes no limit; this one is the sandbox's."""
 
+# DOC:104350: the separator, the shared part, and the mark of a call without parameters.
 _SEPARATOR = b"\r\n-S-\r\n"
 _SHARED = b"#PUBLIC#"
 _NOTHING = b"N"
 _TEXT: Final = b"text/plain;charset=UTF-8"
 
 
-def check(request: Incoming) -> None:
+def check(request: GatewayRequest) -> None:
     """Raises :class:`Refusal` where a body is no batch of a size that is taken."""
     count = len(_queries(request)[1])
     if count > MAX_CALLS:
@@ -34,31 +34,31 @@ def check(request: Incoming) -> None:
         raise Refusal("InvalidParameter", about="the body holds no calls")
 
 
-def split(request: Incoming) -> Sequence[Incoming]:
+def split(request: GatewayRequest) -> Sequence[GatewayRequest]:
     """The calls, each as if it had come alone."""
     shared, queries = _queries(request)
     if len(queries) > MAX_CALLS:
         return ()
-    common = request.params | pairs(shared)
+    common = request.params | parse_query(shared)
     return [
-        evolve(request, params=common | ({} if query == _NOTHING else pairs(query)), body=b"")
+        evolve(request, params=common | ({} if query == _NOTHING else parse_query(query)), body=b"")
         for query in queries
     ]
 
 
-def join(request: Incoming, answers: Sequence[Answer]) -> Answer:
+def join(request: GatewayRequest, answers: Sequence[Answer]) -> Answer:
     """The answers in the order of the calls, separated as those were."""
     body = _separator(request).join(answer.body for answer in answers)
     return Answer(body, content_type=_TEXT)
 
 
-def _queries(request: Incoming) -> tuple[bytes, list[bytes]]:
-    """What all calls share, and what each has of its own."""
+def _queries(request: GatewayRequest) -> tuple[bytes, list[bytes]]:
+    """The query that all calls share, and the query of each."""
     first, *rest = request.body.split(_separator(request))
     if first.startswith(_SHARED):
         return first.removeprefix(_SHARED), rest
     return b"", [first, *rest] if request.body else []
 
 
-def _separator(request: Incoming) -> bytes:
+def _separator(request: GatewayRequest) -> bytes:
     return request.header(b"top-api-separator") or _SEPARATOR

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from attrs import asdict
 
+from .._answers import Refusal
 from .._apis import Api, Context
-from .._parties import digits
-from .._refusals import Refusal
-from .checks import CHINA
+from .._clock import CHINA
+from .._parties import seeded_number
 from .trades import find_trade, trades_of
 
 _DEEPEST = 64
@@ -29,7 +29,7 @@ def _app_ip(context: Context) -> Mapping[str, Any]:
 def _user(context: Context) -> Mapping[str, Any]:
     shop, nick = context.seller.shop, context.seller.account
     user = {
-        "user_id": digits(f"user {shop.seller_id}", 12),
+        "user_id": seeded_number(f"user {shop.seller_id}", 12),
         "uid": shop.user_id,
         "nick": nick,
         "sex": "f",
@@ -38,7 +38,7 @@ def _user(context: Context) -> Mapping[str, Any]:
         "has_shop": True,
         "seller_credit": {"level": 12, "score": 21_034, "total_num": 21_112, "good_num": 21_066},
     }
-    return {"user": _chosen(context, user)}
+    return {"user": _select_fields(context, user)}
 
 
 def _trades_sold(context: Context) -> Mapping[str, Any]:
@@ -52,7 +52,7 @@ def _trades_sold(context: Context) -> Mapping[str, Any]:
         end=context.params.get("end_created", ""),
     )
     shown = found[max(0, page - 1) * size :][:size]
-    trades = [_chosen(context, trade) for trade in shown]
+    trades = [_select_fields(context, trade) for trade in shown]
     if context.params.get("use_has_next") == "true":
         return {"trades": trades, "has_next": page * size < len(found)}
     return {"trades": trades, "total_results": len(found)}
@@ -62,7 +62,7 @@ def _trade(context: Context) -> Mapping[str, Any]:
     trade = find_trade(context.seller, _number(context, "tid", None))
     if trade is None:
         raise Refusal("isv.trade-not-exist", sub_message="交易不存在")
-    return {"trade": _chosen(context, trade)}
+    return {"trade": _select_fields(context, trade)}
 
 
 def _upload(context: Context) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ def _upload(context: Context) -> Mapping[str, Any]:
     picture = next((file for file in context.files if file.name == "img"), None)
     if picture is None:
         raise Refusal("MissingParameter", about="img")
-    number = digits(picture.sha256, 15)
+    number = seeded_number(picture.sha256, 15)
     return {
         "picture": {
             "picture_id": number,
@@ -85,7 +85,7 @@ def _upload(context: Context) -> Mapping[str, Any]:
 
 
 def _echo(context: Context) -> Mapping[str, Any]:
-    """What arrived, as it was understood; JSON in ``value`` comes back as what it says."""
+    """The parameters and files that arrived; JSON in ``value`` comes back decoded."""
     params = context.params
     return {
         "params": dict(params),
@@ -114,8 +114,8 @@ def _members(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _chosen(context: Context, thing: Mapping[str, Any]) -> dict[str, Any]:
-    """What the call asks for with ``fields``; ``orders.title`` asks for all of ``orders``."""
+def _select_fields(context: Context, thing: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that ``fields`` asks for; ``orders.title`` asks for all of ``orders``."""
     names = {name.strip().partition(".")[0] for name in context.required("fields").split(",")}
     if not names & thing.keys():
         raise _invalid("fields")

@@ -1,40 +1,38 @@
 """TOP's checks before a call is let in.
 
-No page says in which order they come. Here it is that of their codes, 21 to 34, and the signature
-last: it takes the app's secret, so the app must be known first.
+assumed: they come in the order of their codes, 21 to 34 (DOC:102707), and the signature last. It
+takes the app's secret, so the app must be known first; no page tells.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Final
 
 from ...protocols import Signer
 from ...signers import HMAC_MD5, TOP_HMAC_SHA256, TOP_MD5, string_to_sign
+from .._answers import Refusal, missing
+from .._clock import china_time, milliseconds
 from .._parties import SandboxApp
-from .._refusals import Refusal, missing
-from .._wire import Incoming
+from .._wire import GatewayRequest
 
 WINDOW: Final = timedelta(minutes=10)
-"""How far a timestamp may be off."""
+# DOC:101617: ten minutes.
 
-CHINA: Final = timezone(timedelta(hours=8))
-"""The zone of every time that TOP reads or writes."""
-
+# observed: XML is what comes where no format is asked for, as the parameter tables say.
 FORMATS: Final = ("xml", "json")
 
+# DOC:101617: its three sign methods.
 _SIGNERS: Final[Mapping[str, Signer]] = {
     signer.sign_method: signer for signer in (TOP_MD5, HMAC_MD5, TOP_HMAC_SHA256)
 }
 _is_version = re.compile(r"\d+\.\d+", re.ASCII).fullmatch
-_is_milliseconds = re.compile(r"\d{13}", re.ASCII).fullmatch
-_is_china_time = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII).fullmatch
 
 
-def admit(apps: Mapping[str, SandboxApp], request: Incoming, wall: datetime) -> SandboxApp:
+def admit(apps: Mapping[str, SandboxApp], request: GatewayRequest, wall: datetime) -> SandboxApp:
     """The app that signed a request, once its method is known to be one.
 
     Args:
@@ -52,7 +50,8 @@ def admit(apps: Mapping[str, SandboxApp], request: Incoming, wall: datetime) -> 
     if app is None:
         raise Refusal("InvalidAppkey")
     _require(params, "timestamp")
-    sent_at = _moment(params["timestamp"])
+    # DOC:101617: the time of China. observed: an official SDK sends milliseconds, and is served.
+    sent_at = china_time(params["timestamp"]) or milliseconds(params["timestamp"])
     if sent_at is None or abs(wall - sent_at) > WINDOW:
         raise Refusal("IllegalTimestamp")
     _require(params, "v")
@@ -67,25 +66,16 @@ def _require(params: Mapping[str, str], name: str) -> None:
         raise missing(name)
 
 
-def _check_signature(app: SandboxApp, request: Incoming) -> None:
-    """A raw body is signed as it is, after the parameters; md5 is what older clients mean."""
+def _check_signature(app: SandboxApp, request: GatewayRequest) -> None:
+    """Check the signature over parameters and raw body."""
+    # observed: the official Java SDK signs a raw body as it is, after the parameters.
     try:
         body = request.body.decode()
     except UnicodeDecodeError:
         raise Refusal("InvalidEncoding") from None
     signed = string_to_sign("", request.params) + body
+    # assumed: md5 without a sign_method; it is the default of older SDKs.
     signer = _SIGNERS.get(request.params.get("sign_method", "md5"))
     given = request.params["sign"].encode()
     if signer is None or not compare_digest(signer.sign(app.secret, signed, {}).encode(), given):
         raise Refusal("IncompleteSignature", string_to_sign=signed)
-
-
-def _moment(timestamp: str) -> datetime | None:
-    try:
-        if _is_milliseconds(timestamp):
-            return datetime.fromtimestamp(int(timestamp) / 1000, UTC)
-        if _is_china_time(timestamp):
-            return datetime.fromisoformat(timestamp).replace(tzinfo=CHINA)
-    except ValueError:
-        pass
-    return None

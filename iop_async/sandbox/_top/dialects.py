@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from .._answers import Answer, Ids, gateway_answer, signed_headers
+from .._answers import (
+    Answer,
+    Ids,
+    RenderedError,
+    gateway_answer,
+    missing,
+    string_to_sign_headers,
+    unknown_api,
+)
 from .._apis import Api
 from .._dialect import Address, Dialect, Outcome
 from .._parties import SandboxApp
-from .._refusals import Refusal, Said, missing
-from .._wire import Incoming
+from .._wire import GatewayRequest
 from . import batch, checks
 from .business import BUSINESS_APIS
 from .encoding import XML, json_body, xml_body
+from .errors import render_error
 from .tokens import TOKEN_APIS
-from .words import say
+
+if TYPE_CHECKING:
+    from .._sandbox import Sandbox
 
 APIS: Final[Mapping[str, Api]] = {**TOKEN_APIS, **BUSINESS_APIS}
 
+# DOC:101617; partner_id and target_app_key are observed of the official Java SDK.
 _SYSTEM: Final = frozenset(
     {
         "app_key", "format", "method", "partner_id", "session", "sign", "sign_method", "simplify",
@@ -31,7 +41,7 @@ _SYSTEM: Final = frozenset(
 )  # fmt: skip
 
 
-def _address(request: Incoming) -> Address:
+def _address(request: GatewayRequest) -> Address:
     is_json = request.params.get("format") == "json"
     return Address(
         request.params.get("method", ""),
@@ -40,27 +50,24 @@ def _address(request: Incoming) -> Address:
     )
 
 
-def _admit(
-    apps: Mapping[str, SandboxApp], request: Incoming, address: Address, wall: datetime
-) -> SandboxApp:
+def _admit(sandbox: Sandbox, request: GatewayRequest, address: Address) -> SandboxApp:
     if not address.api.strip():
         raise missing("method")
-    if address.api not in APIS:
-        raise Refusal("InvalidApi")
-    return checks.admit(apps, request, wall)
+    if ROUTER.find_api(sandbox, address.api)[0] is None:
+        raise unknown_api(address.api)
+    return checks.admit(sandbox.apps, request, sandbox.clock.wall())
 
 
-def _admit_batch(
-    apps: Mapping[str, SandboxApp], request: Incoming, _address: Address, wall: datetime
-) -> SandboxApp:
-    app = checks.admit(apps, request, wall)
+def _admit_batch(sandbox: Sandbox, request: GatewayRequest, _address: Address) -> SandboxApp:
+    app = checks.admit(sandbox.apps, request, sandbox.clock.wall())
     batch.check(request)
     return app
 
 
 def _render(address: Address, outcome: Outcome, ids: Ids) -> Answer:
-    """An error keeps its wrapper even where ``simplify`` is asked."""
-    if isinstance(outcome, Said):
+    """An error keeps its wrapper even where ``simplify`` is asked for."""
+    # observed: the code of an error is a number, in every sample and answer.
+    if isinstance(outcome, RenderedError):
         fields = {
             "code": int(outcome.code),
             "msg": outcome.message,
@@ -70,14 +77,15 @@ def _render(address: Address, outcome: Outcome, ids: Ids) -> Answer:
         }
         plain = evolve(address, simplify=False)
         return _answer("error_response", fields, plain, outcome)
+    # observed: the method without "taobao.", dots as underscores.
     name = address.api.removeprefix("taobao.").replace(".", "_")
     return _answer(f"{name}_response", {**outcome, "request_id": ids.request_id}, address)
 
 
 def _answer(
-    name: str, fields: Mapping[str, Any], address: Address, said: Said | None = None
+    name: str, fields: Mapping[str, Any], address: Address, said: RenderedError | None = None
 ) -> Answer:
-    headers = signed_headers(said) if said else ()
+    headers = string_to_sign_headers(said) if said else ()
     if address.format == "json":
         write = partial(json_body, name, simplify=address.simplify)
         return gateway_answer(fields, write, headers=headers)
@@ -91,7 +99,7 @@ ROUTER: Final = Dialect(
     json_params=False,
     address=_address,
     admit=_admit,
-    say=say,
+    render_error=render_error,
     render=_render,
 )
 """``/router/rest``, and ``/api``: a dotted name in ``method``, wrapped answers in XML or JSON."""

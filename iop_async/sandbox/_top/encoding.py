@@ -76,7 +76,7 @@ def _xml(name: str, value: Any) -> str:
 
 
 def _member_name(name: str, members: list[Any]) -> str:
-    """What TOP calls the members of a list: by their type, objects by the list's name."""
+    """TOP's name for the members of a list: by their type, for objects by the list's name."""
     types = {type(member) for member in members if member is not None}
     if types == {str}:
         return "string"

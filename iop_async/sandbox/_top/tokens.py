@@ -8,9 +8,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from .._apis import Api, Context
-from .._parties import digits
+from .._parties import seeded_number
 from .._shapes import Issued
 
+# observed: 1800 s in a sample, of one of the two levels.
 _HALF_AN_HOUR = 30 * 60
 
 
@@ -20,6 +21,7 @@ def token_result(issued: Issued) -> str:
     ``r`` are lifetimes of APIs that read, ``w`` of those that write; ``2`` are the guarded ones.
     """
     pair, seller = issued.pair, issued.seller
+    # observed: numbers but for ids and the nick, which is percent-encoded.
     guarded = min(issued.expires_in, _HALF_AN_HOUR)
     answer: dict[str, Any] = {
         "access_token": pair.access_token,
@@ -31,7 +33,7 @@ def token_result(issued: Issued) -> str:
         "refresh_token_valid_time": issued.milliseconds(pair.refresh_until),
         "taobao_user_id": seller.shop.seller_id,
         "taobao_user_nick": quote(seller.account, safe=""),
-        "taobao_open_uid": f"AAE{digits(f'open {seller.seller_id}', 20):020}",
+        "taobao_open_uid": f"AAE{seeded_number(f'open {seller.seller_id}', 20):020}",
     }
     now = issued.milliseconds(pair.issued_at)
     for level, seconds in (("1", issued.expires_in), ("2", guarded)):
@@ -42,7 +44,7 @@ def token_result(issued: Issued) -> str:
 
 
 def _create(context: Context) -> Mapping[str, Any]:
-    """``uuid`` is taken and not looked at: it belongs to the authorize page."""
+    # assumed: uuid belongs to the authorize page, and is not looked at here.
     pair = context.sandbox.grants.redeem(context.app, context.required("code"))
     return {"token_result": token_result(context.sandbox.issued(pair))}
 
@@ -53,11 +55,11 @@ def _refresh(context: Context) -> Mapping[str, Any]:
 
 
 def _sec_token(context: Context) -> Mapping[str, Any]:
-    """Without any id, the platform's own sample: called a success, and no token in it."""
+    # observed: on the API's page, whose sample calls an error 200 and has no token in it.
     ids = [context.params.get(name, "").strip() for name in ("oeid", "ieid", "open_id")]
     if not any(ids):
         return {"result_code": "200", "token": "token", "result_msg": "token参数有误"}
-    number = digits(f"sec {context.app.key} {ids}", 24)
+    number = seeded_number(f"sec {context.app.key} {ids}", 24)
     return {"result_code": "200", "token": f"sec-{number:024}", "result_msg": "success"}
 
 

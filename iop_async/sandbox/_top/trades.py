@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .. import _made_up
-from .._parties import SandboxSeller, digits
-from .checks import CHINA
+from .. import _sample_data
+from .._clock import CHINA
+from .._parties import SandboxSeller, seeded_number
 
 _STATUSES: Final[Mapping[str, str]] = {
     "pending": "WAIT_BUYER_PAY",
@@ -23,7 +23,7 @@ def trades_of(
     seller: SandboxSeller, *, status: str = "", start: str = "", end: str = ""
 ) -> list[dict[str, Any]]:
     """The trades of a status that were created between two times, the newest first."""
-    trades = (_trade(seller, number) for number in range(_made_up.ORDERS, 0, -1))
+    trades = (_trade(seller, number) for number in range(_sample_data.ORDERS, 0, -1))
     return [
         trade
         for trade in trades
@@ -34,14 +34,14 @@ def trades_of(
 
 def find_trade(seller: SandboxSeller, tid: int) -> dict[str, Any] | None:
     """The trade of this number; a small one counts from the first."""
-    number = _made_up.find_order(seller, tid)
+    number = _sample_data.find_order(seller, tid)
     return None if number is None else _trade(seller, number)
 
 
 def _trade(seller: SandboxSeller, number: int) -> dict[str, Any]:
-    order = _made_up.order(seller, number)
+    order = _sample_data.order(seller, number)
     status = _STATUSES[order["statuses"][0]]
-    created = _made_up.created_at(seller, number).astimezone(CHINA)
+    created = _sample_data.created_at(seller, number).astimezone(CHINA)
     buyer = order["customer_first_name"]
     return {
         "tid": order["order_id"],
@@ -55,7 +55,7 @@ def _trade(seller: SandboxSeller, number: int) -> dict[str, Any]:
         "buyer_message": "",
         "receiver_name": buyer,
         "receiver_city": order["address_shipping"]["city"],
-        "orders": [_order(item, status) for item in _made_up.order_items(seller, number)],
+        "orders": [_order(item, status) for item in _sample_data.order_items(seller, number)],
     }
 
 
@@ -64,7 +64,7 @@ def _order(item: Mapping[str, Any], status: str) -> dict[str, Any]:
     return {
         "oid": item["order_item_id"],
         "num_iid": item["product_id"],
-        "sku_id": str(5 * 10**12 + digits(f"sku {item['product_id']}", 12)),
+        "sku_id": str(5 * 10**12 + seeded_number(f"sku {item['product_id']}", 12)),
         "outer_sku_id": item["sku"],
         "sku_properties_name": "颜色分类:红色",
         "title": item["name"],

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..._models import NotPickled
-from ..._redact import Secret
+from ..._redact import NotPickled, Secret
 
 Keys: TypeAlias = Mapping[str, bytes | str] | str
 """Keys by their ids, or the text ``ID=KEY,ID=KEY``; a key is 32 bytes, or their base64."""
@@ -59,7 +58,7 @@ def new_key() -> Secret:
 
 
 def is_key_id(text: object) -> bool:
-    """Whether this may name a key."""
+    """True for what may name a key."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 import anyio
 from attrs import Factory, frozen
 
-from ..._each import Failures
+from ..._collect_errors import Failures
 from ..._exceptions import StaleRecord, StoreError
 from ..._records import Record
 from ...protocols import TokenStore
 
-_LEASE: Final = 10.0
-_LOOK_AGAIN: Final = 0.1
+_LEASE_SECONDS: Final = 10.0
+_POLL_PAUSE: Final = 0.1
 
 
 @frozen
@@ -53,7 +53,7 @@ class Renewal:
         async for record in self.store.records(scope):
             if self._fresh(record, failures) is not None:
                 found += 1
-                written += await self._write(scope, record.seller, failures)
+                written += await self._write(scope, record.seller_id, failures)
         return found, written, failures
 
     def _fresh(self, record: Record, failures: Failures) -> Record | None:
@@ -63,16 +63,18 @@ class Renewal:
             failures.add(error)
             return None
 
-    async def _write(self, scope: str, seller: str, failures: Failures) -> bool:
-        while await self.store.get(scope, seller) is not None:
-            record = await self.store.lease(scope, seller, holder=self.holder, seconds=_LEASE)
+    async def _write(self, scope: str, seller_id: str, failures: Failures) -> bool:
+        while await self.store.get(scope, seller_id) is not None:
+            record = await self.store.lease(
+                scope, seller_id, holder=self.holder, seconds=_LEASE_SECONDS
+            )
             if record is not None:
                 fresh = self._fresh(record, failures)
                 if fresh is None:
-                    await self.store.lease(scope, seller, holder=self.holder, seconds=0)
+                    await self.store.lease(scope, seller_id, holder=self.holder, seconds=0)
                     return False
                 with suppress(StaleRecord):
                     await self.store.put(fresh, release=self.holder)
                     return True
-            await anyio.sleep(_LOOK_AGAIN)
+            await anyio.sleep(_POLL_PAUSE)
         return False

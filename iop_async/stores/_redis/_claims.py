@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from attrs import Factory, define
 
 from ..._exceptions import StoreError
 from ..._records import Record
+from .._base import Row, row_of
 from . import _rows, _scripts
-from ._server import Exchange, Server
+from ._runner import ScriptCall, ScriptRunner
 
 BATCH: Final = 250
 """Records that the server looks at in one step, while everybody else waits."""
@@ -21,47 +22,56 @@ BATCH: Final = 250
 class Claim:
     """Leases what is due, and can take that back.
 
+    Attributes:
+        rows: what was leased, ordered by expiry; what cannot be read is leased too, beyond the
+            limit, so that it neither takes the places of others nor comes back at once.
+
     A record that has fallen due is put, once, where the next to die is found first. So the first
     claim after a long pause, when a million are due, takes seconds; those after it do not.
     """
 
-    server: Server
+    runner: ScriptRunner
     keys: tuple[bytes, ...]
     scope: str
     due_by: int
     holder: bytes
     span: int
+    rows: list[Row] = Factory(list)
     taken: list[tuple[bytes, list[bytes]]] = Factory(list)
 
-    async def take(self, limit: int) -> list[Record]:
-        """The records that were leased, those that die first first."""
-        records: list[Record] = []
+    async def take(self, limit: int) -> list[Row]:
+        """Lease no more records than the limit; what was leased."""
+        wanted = limit
         began = b""
         try:
-            while len(records) < limit:
-                args = (self.due_by, limit - len(records), self.holder, self.span, BATCH, began)
+            while wanted > 0:
+                args = (self.due_by, wanted, self.holder, self.span, BATCH, began)
                 # not again: what the lost answer named would stay leased by nobody
-                may_be_more, began, ends, *rows = await self._run(_scripts.CLAIM, *args)
-                if rows:
-                    self.taken.append((ends, rows[::3]))
-                records += self._records(rows)
-                if not may_be_more:
+                call = ScriptCall(_scripts.CLAIM, self.keys, args)
+                try:
+                    await self.runner.execute(call)
+                finally:
+                    may_be_more, began, ends, *found = call.answer or (0, b"", b"")
+                    if found:
+                        self.taken.append((ends, found[::3]))
+                rows = self._read(found)
+                self.rows += rows
+                readable = sum(isinstance(row, Record) for row in rows)
+                wanted -= readable
+                if not may_be_more and readable == len(rows):
                     break
         except StoreError:
             with suppress(StoreError):  # then they end by themselves
                 await self.undo()
             raise
-        return records
+        return self.rows
 
-    def _records(self, rows: Sequence[bytes]) -> list[Record]:
-        return [
-            _rows.record_of(self.scope, row) for row in zip(rows[1::3], rows[2::3], strict=True)
-        ]
+    def _read(self, found: Sequence[bytes]) -> list[Row]:
+        rows = zip(found[::3], found[1::3], found[2::3], strict=True)
+        return [row_of(_rows.numbered, self.scope, record_id, row) for record_id, *row in rows]
 
     async def undo(self, _: object = None) -> None:
         """End the leases that nobody learned of."""
         for ends, ids in self.taken:
-            await self._run(_scripts.UNCLAIM, self.holder, ends, *ids)
-
-    async def _run(self, script: _scripts.Script, *args: bytes | int) -> Any:
-        return await self.server.exchange(Exchange(script, self.keys, args))
+            args = (self.holder, ends, *ids)
+            await self.runner.execute(ScriptCall(_scripts.UNCLAIM, self.keys, args))

@@ -1,6 +1,7 @@
-"""Errors of redis-py and of the server become ours here, and nowhere else.
+"""Errors of redis-py, of valkey-py and of the server become ours here, and nowhere else.
 
-Their own words are left out, because some of them repeat the arguments of a command.
+Their own words are left out, because some of them repeat the arguments of a command. Those of the
+two libraries are told by their names, which are the same.
 """
 
 from __future__ import annotations
@@ -10,9 +11,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from attrs import frozen
-from redis import exceptions
 
 from ..._exceptions import StoreError
+
+
+class AstrayError(Exception):
+    """A connection leads to another server than the Sentinels name, and nothing was sent."""
+
+
+class NotReplicatedError(Exception):
+    """A write was made, and the replicas that may take the server's place do not have it yet."""
 
 
 @frozen
@@ -46,6 +54,11 @@ _BUSY_CLIENT: Final = _Rule(
     "no connection was free, so nothing was changed. Allow the client, or the server, more of them"
 )
 
+_NO_MASTER: Final = _Rule(
+    "no Sentinel answers, or none knows a master of the service, so nothing was changed. Look "
+    "whether they run and can be reached, and for the name of the service in the URL"
+)
+
 # by the word that an error of the server begins with
 _CODES: Final[Mapping[str, _Rule]] = {
     "OOM": _Rule(
@@ -70,8 +83,8 @@ _CODES: Final[Mapping[str, _Rule]] = {
     "NOAUTH": _CREDENTIALS,
     "WRONGPASS": _CREDENTIALS,
     "NOPERM": _Rule(
-        "this user may not do that, so nothing was changed. It needs the commands EVALSHA and "
-        "EVAL, those that scripts run on hashes and sorted sets, and the keys of the prefix",
+        "this user may not do that. It needs the commands EVALSHA, EVAL and WAIT, those that "
+        "scripts run on hashes and sorted sets, and the keys of the prefix",
         is_passing=False,
     ),
     "WRONGTYPE": _Rule(
@@ -98,32 +111,51 @@ _CODES: Final[Mapping[str, _Rule]] = {
 # where neither code nor class tells
 _TEXTS: Final[Mapping[str, _Rule]] = {
     "max number of clients": _BUSY_CLIENT,
+    # of a command within a script: Redis 7.0, and others
+    "user executing the script can't": _CODES["NOPERM"],
+    "ACL failure in script": _CODES["NOPERM"],
     "unauthenticated": _CREDENTIALS,  # a command of so many parts is not even read to its end
 }
 
-# most specific first
-_CLASSES: Final = (
-    (exceptions.OutOfMemoryError, _CODES["OOM"]),
-    (exceptions.ReadOnlyError, _CODES["READONLY"]),
-    (exceptions.BusyLoadingError, _CODES["LOADING"]),
-    (exceptions.NoPermissionError, _CODES["NOPERM"]),
-    (exceptions.AuthenticationError, _CREDENTIALS),
-    (exceptions.AuthorizationError, _CREDENTIALS),
-    (exceptions.AuthenticationWrongNumberOfArgsError, _CREDENTIALS),
-    (exceptions.ClusterCrossSlotError, _CODES["CROSSSLOT"]),
-    (exceptions.MasterDownError, _CODES["MASTERDOWN"]),
-    (exceptions.TryAgainError, _CODES["TRYAGAIN"]),
-    (exceptions.AskError, _CLUSTER),
-    (exceptions.ClusterError, _CLUSTER_DOWN),
-    (exceptions.RedisClusterException, _CLUSTER_DOWN),
-    (exceptions.MaxConnectionsError, _BUSY_CLIENT),
-    ((exceptions.TimeoutError, TimeoutError), _Rule(
-        "the server did not answer in time; whether the last command was done is not known. Look "
-        "whether it hangs, or give the store a longer timeout",
-        is_lost=True,
-    )),
-    ((exceptions.ConnectionError, OSError), _CONNECTION),
-)  # fmt: skip
+_SILENT: Final = _Rule(
+    "the server did not answer in time; whether the last command was done is not known. Look "
+    "whether it hangs, or give the store a longer timeout",
+    is_lost=True,
+)
+_ASTRAY: Final = _Rule(
+    "the Sentinels disagree on who the master is, so nothing was changed. One takes over now",
+    is_astray=True,
+)
+_NOT_REPLICATED: Final = _Rule(
+    "what was written has not come to the replicas in time, so that the next master may not have "
+    "it. Look whether they run and keep up, or whether one takes over now",
+    is_lost=True,
+)
+
+# by the name of a class, of which an error has several
+_CLASSES: Final[Mapping[str, _Rule]] = {
+    "AstrayError": _ASTRAY,
+    "NotReplicatedError": _NOT_REPLICATED,
+    "MasterNotFoundError": _NO_MASTER,
+    "OutOfMemoryError": _CODES["OOM"],
+    "ReadOnlyError": _CODES["READONLY"],
+    "BusyLoadingError": _CODES["LOADING"],
+    "NoPermissionError": _CODES["NOPERM"],
+    "AuthenticationError": _CREDENTIALS,
+    "AuthorizationError": _CREDENTIALS,
+    "AuthenticationWrongNumberOfArgsError": _CREDENTIALS,
+    "ClusterCrossSlotError": _CODES["CROSSSLOT"],
+    "MasterDownError": _CODES["MASTERDOWN"],
+    "TryAgainError": _CODES["TRYAGAIN"],
+    "AskError": _CLUSTER,
+    "ClusterError": _CLUSTER_DOWN,
+    "RedisClusterException": _CLUSTER_DOWN,
+    "ValkeyClusterException": _CLUSTER_DOWN,
+    "MaxConnectionsError": _BUSY_CLIENT,
+    "TimeoutError": _SILENT,
+    "ConnectionError": _CONNECTION,
+    "OSError": _CONNECTION,
+}
 
 _SCRIPT: Final = _Rule(
     "its keys do not fit together. Some were evicted, removed or changed by somebody else: restore "
@@ -134,22 +166,34 @@ _UNKNOWN: Final = _Rule("the server or its client failed")
 _CODE: Final = re.compile(r"-?([A-Z]{2,})\b")
 
 
+def is_of_no_script(exc: Exception) -> bool:
+    """True where the server does not know a script by its SHA-1."""
+    return "NoScriptError" in _names(exc)
+
+
+def is_of_no_master(exc: Exception) -> bool:
+    """True where no Sentinel tells who the master is."""
+    return "MasterNotFoundError" in _names(exc)
+
+
 def is_lost(exc: Exception) -> bool:
-    """Whether a command may have been done although it failed."""
+    """True where a command may have been done, or may be undone, although it failed."""
     return _rule_for(exc).is_lost
 
 
 def is_astray(exc: Exception) -> bool:
-    """Whether a command was refused, undone, by a server that another connection may not meet."""
+    """True where a server refused a command that another connection may bring to the right one."""
     return _rule_for(exc).is_astray
 
 
 def store_error(exc: Exception, name: str) -> StoreError:
     """A new error that holds nothing of ``exc``, in whose frames are the bodies of records."""
     rule = _rule_for(exc)
-    error = StoreError(f"{name}: {rule.words} ({_reason(exc)})")
-    error.retryable = rule.is_passing
-    return error
+    return StoreError(f"{name}: {rule.words} ({_reason(exc)})", retryable=rule.is_passing)
+
+
+def _names(exc: Exception) -> list[str]:
+    return [kind.__name__ for kind in type(exc).__mro__]  # most specific first
 
 
 def _rule_for(exc: Exception) -> _Rule:
@@ -157,9 +201,9 @@ def _rule_for(exc: Exception) -> _Rule:
     for part, rule in _TEXTS.items():
         if part in text:
             return rule
-    for kind, rule in _CLASSES:
-        if isinstance(exc, kind):
-            return rule
+    for name in _names(exc):
+        if name in _CLASSES:
+            return _CLASSES[name]
     # the error of a command in a script stands within another one on servers before Redis 7
     for code in _CODE.findall(text):
         if code in _CODES:

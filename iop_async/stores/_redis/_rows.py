@@ -1,57 +1,93 @@
-"""Records as the scripts know them."""
+"""Records as the scripts take and give them: indexed fields as JSON, and a body."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from ..._records import Record
-from .._times import from_micros, to_micros
+from .._columns import next_moment, read_record, to_micros, unreadable
+
+_SELLER: Final = re.compile(rb'"seller": ?"((?:[^"\\]|\\.)*)"')
+_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
-def as_bytes(text: str) -> bytes:
-    """Text for a script; what is no text is asked for in vain, and not refused."""
-    return text.encode(errors="surrogatepass")
-
-
-def facts_of(record: Record) -> bytes:
-    """What a record is found by, without its revision, which the server counts."""
-    facts = {
-        "seller": record.seller,
-        "sellers": record.sellers,
+def index_fields(record: Record) -> bytes:
+    """Fields that a record is found by, as JSON, without its revision, which the server counts."""
+    fields = {
+        "seller": record.seller_id,
+        "sellers": record.seller_ids,
         "due": _text(record.due_at),
         "dies": _text(record.dies_at),
         "generation": str(record.generation),
     }
-    return json.dumps(facts, ensure_ascii=False).encode()
+    return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def record_of(scope: str, row: Sequence[bytes]) -> Record:
-    """The record of its facts and its body."""
-    facts, body = row
-    found = json.loads(facts)
-    return Record(
+def numbered(scope: str, record_id: bytes, row: Sequence[bytes | None]) -> Record:
+    """The record of indexed fields and a body, found by its id; see :func:`record_of`."""
+    return record_of(scope, f"unknown, record {record_id.decode(errors='replace')}", row)
+
+
+def record_of(scope: str, asked: str, row: Sequence[bytes | None]) -> Record:
+    """The record of indexed fields and a body, found by the seller that was ``asked`` for.
+
+    Raises:
+        StoreError: they cannot be read, or are not there.
+    """
+    text, body = row
+    fields = _fields(text or b"")
+    if fields is None:
+        named = _SELLER.search(text or b"")
+        reason = "its fields are torn" if text else "its fields are gone"
+        raise unreadable(scope, named[1] if named else asked, reason)
+    return read_record(
         scope=scope,
-        seller=found["seller"],
-        sellers=tuple(found["sellers"]),
-        due_at=_moment(found["due"]),
-        dies_at=_moment(found["dies"]),
-        generation=int(found["generation"]),
-        revision=int(found["revision"]),
+        seller=fields.get("seller"),
+        sellers=fields.get("sellers"),
+        due_at=_number(fields.get("due", False)),
+        dies_at=_number(fields.get("dies", False)),
+        generation=_number(fields.get("generation")),
+        revision=_number(fields.get("revision")),
         body=body,
+        asked=asked,
     )
+
+
+def _fields(text: bytes) -> dict[str, object] | None:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _number(text: object) -> object:
+    """A number that is kept as text, because those of the scripts are doubles; blank: none.
+
+    Anything else is text, and thereby no number for whoever reads the column.
+    """
+    if text == "":
+        return None
+    return int(text) if isinstance(text, str) and _NUMBER.fullmatch(text) else repr(text)
 
 
 def _text(moment: datetime | None) -> str:
     return "" if moment is None else str(to_micros(moment))
 
 
-def _moment(micros: str) -> datetime | None:
-    return from_micros(int(micros)) if micros else None
-
-
 def earliest(moments: Sequence[bytes]) -> datetime | None:
-    """The first moment at which both is over: a record is not yet due, and its lease lasts."""
-    pairs = zip(moments[::2], moments[1::2], strict=True)
-    return min((from_micros(max(int(due), int(ends or due))) for due, ends in pairs), default=None)
+    """The first moment at which one of some records is due and its lease has ended."""
+    pairs = zip(map(_micros, moments[::2]), map(_micros, moments[1::2]), strict=True)
+    ends = (max(due, due if end is None else end) for due, end in pairs if due is not None)
+    return next_moment(min(ends, default=None))
+
+
+def _micros(number: bytes) -> int | None:
+    try:
+        return int(number)
+    except ValueError:  # there is none, or it is spoiled
+        return None

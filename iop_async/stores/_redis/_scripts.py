@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha1
 from pathlib import Path
@@ -10,15 +11,28 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from ...protocols import MAX_LEASE_SECONDS
+from .._columns import span, to_micros
+from .._contract import MAX_READ_COUNT
+
 _KEYS: Final = (
     "sellers", "facts", "bodies", "ids", "holders", "leased", "waiting", "ready", "wake",
     "counters",
 )  # fmt: skip
 
 
+_BOUNDS: Final = {
+    "MAX_SPAN": span(MAX_LEASE_SECONDS),
+    "MAX_READ_COUNT": MAX_READ_COUNT,
+    "FIRST_MOMENT": to_micros(datetime.min.replace(tzinfo=UTC)),
+    "LAST_MOMENT": to_micros(datetime.max.replace(tzinfo=UTC)),
+}
+"""Bounds of what is believed: scripts and readers of their answers mean the same records."""
+
+
 @frozen
 class Script:
-    """A script, and what the server knows it by once it has seen it."""
+    """A Lua script, and the SHA-1 that the server knows it by once it has seen it."""
 
     name: str
     text: bytes
@@ -27,10 +41,13 @@ class Script:
 
 def _load(name: str) -> Script:
     folder = Path(__file__).with_name("lua")
-    text = b"".join((folder / f"{part}.lua").read_bytes() for part in ("common", name))
+    bounds = "".join(f"local {bound} = {value}\n" for bound, value in _BOUNDS.items())
+    parts = ((folder / f"{part}.lua").read_bytes() for part in ("common", name))
+    text = bounds.encode() + b"".join(parts)
     return Script(name, text, sha1(text, usedforsecurity=False).hexdigest())
 
 
+CHECK: Final = _load("check")
 GET: Final = _load("get")
 PUT: Final = _load("put")
 REMOVE: Final = _load("remove")
@@ -47,5 +64,5 @@ def keys_of(prefix: str, scope: str) -> tuple[bytes, ...]:
 
     No colon of a scope is left, so that no two pairs of prefix and scope share a key.
     """
-    tag = f"{quote(prefix, safe=':/@')}:{quote(scope, safe='/@', errors='surrogatepass')}"
+    tag = f"{quote(prefix, safe=':/@')}:{quote(scope, safe='/@')}"
     return tuple(f"{{{tag}}}:{name}".encode() for name in _KEYS)

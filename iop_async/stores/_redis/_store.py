@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from ..._models import NotPickled, require_aware
+from ..._exceptions import StoreError
+from ..._inputs import require_aware
 from ..._records import Record
-from .._checks import check_lease, check_record
-from .._decide import is_repetition
-from .._entering import EnteredOnce
-from .._pages import Pages
-from .._times import span, to_micros
+from ..._redact import NotPickled
+from ..._scrub import scrubs_frames
+from ...protocols import StoreReport
+from .._base import EnteredOnce, Pages, Row, SkippedRows, row_of
+from .._columns import span, to_micros
+from .._contract import check_lease, check_names, check_record, is_repetition
 from . import _claims, _rows, _scripts
-from ._clients import client_at, require_usable
-from ._server import Exchange, Server
+from ._clients import source_of
+from ._runner import ScriptCall, ScriptRunner
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
+    from valkey.asyncio import Valkey, ValkeyCluster
 
 _PAGE: Final = 200
 """Records read at a time by :meth:`RedisStore.records`."""
@@ -43,26 +47,37 @@ class RedisStore(EnteredOnce, NotPickled):
         a crash loses everything since the last one.
     ``maxmemory-policy``
         must be ``noeviction``, or the server forgets grants when its memory is full.
-    replicas and failover
-        are asynchronous: a replica that takes over has not seen the last writes of its master,
-        and two hosts may hold one lease for a moment.
+    replicas behind Sentinels
+        a write counts as made when every replica that the Sentinels may put in the master's place
+        has it too. One that has not heard of it in a fifth of ``timeout`` makes it a
+        ``StoreError``: so it is while another takes over, and a manager tries again.
+    other replicas
+        are asynchronous: one that takes over has not seen the last writes of its master, and the
+        old master goes on taking writes for some ten seconds. With ``min-replicas-to-write`` set on
+        every server to the number of its replicas, the store waits for so many; on a Redis Cluster
+        it does not, and a master that crashes there loses what was on its way to its replica.
 
     The store looks at these settings with its first command, and logs a warning (to
-    ``iop_async.stores``) where a server keeps nothing on disk or may evict grants.
+    ``iop_async.stores``) where a server keeps nothing on disk, may evict grants, or has replicas
+    that it does not wait for; :meth:`check` returns them.
 
     Claims, leases and writes are scripts that the server runs as one step. All keys of a scope
     begin with ``{prefix:scope}:``, so that one node of a cluster holds them. Leases run by the
     server's clock. It takes Redis 5 or newer, and asyncio: redis-py knows no trio.
 
-    Constructing does no I/O. A store belongs to the event loop that uses it first. A caller that is
-    cancelled takes no write back. Where an answer was lost, what may be repeated is repeated once.
+    Constructing does no I/O. Any number of event loops may use a store, in threads or one after the
+    other, and so may a forked process: each has connections of its own, which are closed with it. A
+    caller that is cancelled takes no write back. Where an answer was lost, what may be repeated is
+    repeated once.
 
     Args:
-        redis: a URL (``redis://``, ``rediss://`` or ``unix://``, with the options of redis-py), or
-            your own client, which is not closed and keeps its settings: one that repeats commands
-            by itself may lease records that nobody then knows of until the lease ends.
+        redis: a URL (``redis://``, ``rediss://`` or ``unix://``; ``redis+sentinel://`` or
+            ``redis+cluster://``; or so with ``valkey``), whose clients repeat nothing by
+            themselves; or your own client, of redis-py or valkey-py, which belongs to the event
+            loop that uses it first. It is not closed and keeps its settings: one that repeats
+            commands by itself may lease records that nobody then knows of until the lease ends.
         prefix: what the keys begin with.
-        timeout: seconds for one exchange with the server, before it is repeated or ``StoreError``.
+        timeout: seconds for one call of the server, before it is repeated or ``StoreError``.
             Those who ask while many others do wait for their turn besides, for up to 30 seconds.
 
     Raises:
@@ -70,114 +85,180 @@ class RedisStore(EnteredOnce, NotPickled):
         TypeError: ``redis`` is neither a URL nor an asyncio client.
     """
 
+    @scrubs_frames
     def __init__(
-        self, redis: str | Redis | RedisCluster, *, prefix: str = "iop", timeout: float = 5.0
+        self,
+        redis: str | Redis | RedisCluster | Valkey | ValkeyCluster,
+        *,
+        prefix: str = "iop",
+        timeout: float = 5.0,
     ) -> None:
         if not (math.isfinite(timeout) and timeout > 0):
             msg = f"timeout is a positive number of seconds, not {timeout}"
             raise ValueError(msg)
-        owned = isinstance(redis, str)
-        client = client_at(redis, timeout) if isinstance(redis, str) else require_usable(redis)
+        source = source_of(redis, timeout)
         _scripts.keys_of(prefix, "")  # raises for what is no text
         self._prefix = prefix
-        self._server = Server(client, timeout=timeout, owned=owned)
+        self._skipped = SkippedRows()
+        self._runner = ScriptRunner(source, timeout=timeout)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._server.name!r}, prefix={self._prefix!r})"
+        return f"{type(self).__name__}({self._runner.name!r}, prefix={self._prefix!r})"
 
     async def _open(self) -> None:
         await self.get("", "")  # for its side effect: the server is there and knows scripts
 
-    def _exchange(
-        self, script: _scripts.Script, scope: str, *args: str | bytes | int, again: bool = True
-    ) -> Exchange:
-        sent = tuple(_rows.as_bytes(arg) if isinstance(arg, str) else arg for arg in args)
-        return Exchange(script, _scripts.keys_of(self._prefix, scope), sent, again=again)
+    async def check(self, scope: str = "") -> StoreReport:
+        """See :class:`~iop_async.protocols.Checkable`: a master, whose scripts may read and write.
 
-    async def get(self, scope: str, seller: str) -> Record | None:
-        """The record that ``seller`` finds."""
-        exchange = self._exchange(_scripts.GET, scope, seller)
-        row = await self._server.run(lambda: self._server.exchange(exchange))
-        return None if row is None else _rows.record_of(scope, row)
+        Settings that lose grants are only warned of, as with any first command. A user who may not
+        ask for them (``INFO``) is not told of any.
+        """
+        call = self._call(_scripts.CHECK, scope)
+
+        async def check() -> StoreReport:
+            await self._runner.execute(call)
+            try:
+                return await self._runner.report()
+            except StoreError:
+                return StoreReport(
+                    store=self._runner.name, server="Redis, which does not tell more"
+                )
+
+        return await self._runner.run(check)
+
+    def _call(
+        self,
+        script: _scripts.Script,
+        scope: str,
+        *args: str | bytes | int,
+        is_idempotent: bool = True,
+    ) -> ScriptCall:
+        sent = tuple(arg.encode() if isinstance(arg, str) else arg for arg in args)
+        return ScriptCall(
+            script, _scripts.keys_of(self._prefix, scope), sent, is_idempotent=is_idempotent
+        )
+
+    async def get(self, scope: str, seller_id: str) -> Record | None:
+        """The record that ``seller_id`` finds."""
+        check_names(scope, seller_id)
+        call = self._call(_scripts.GET, scope, seller_id)
+        return await self._runner.run(lambda: self._find(call, scope, seller_id))
+
+    async def _find(self, call: ScriptCall, scope: str, seller_id: str) -> Record | None:
+        row = await self._runner.execute(call)
+        return None if row is None else _rows.record_of(scope, seller_id, row[:2])
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
-        exchange = self._exchange(
+        call = self._call(
             _scripts.PUT,
             record.scope,
             record.revision,
-            _rows.facts_of(record),
+            _rows.index_fields(record),
             record.body,
             "" if release is None else f"={release}",
         )
-        return await self._server.run(lambda: self._put(exchange, record, release))
+        return await self._runner.run(lambda: self._put(call, record, release))
 
-    async def _put(self, exchange: Exchange, record: Record, release: str | None) -> Record:
-        revision, *row = await self._server.exchange(exchange)
+    async def _put(self, call: ScriptCall, record: Record, release: str | None) -> Record:
+        revision, *row = await self._runner.execute(call)
         if int(revision):
             return evolve(record, revision=int(revision))
-        stored = _rows.record_of(record.scope, row) if row else None
+        stored = _rows.record_of(record.scope, record.seller_id, row) if row else None
         is_repetition(stored, record)  # or raises
         assert stored is not None  # noqa: S101 - there would be nothing to repeat
         # A second try finds that the first one came through, and ended the lease. Whoever has the
         # lease now may be the same holder at its next task.
-        if release is not None and not exchange.was_lost:
-            await self._server.exchange(self._lease(record.scope, record.seller, release, 0))
+        if release is not None and not call.was_lost:
+            await self._runner.execute(self._lease_call(record.scope, record.seller_id, release, 0))
         return stored
 
-    async def remove(self, scope: str, seller: str) -> bool:
-        """Forget the record that ``seller`` finds; whether there was one."""
-        # not again: what is found the second time may be a new grant
-        exchange = self._exchange(_scripts.REMOVE, scope, seller, again=False)
-        return bool(await self._server.run(lambda: self._server.exchange(exchange)))
+    async def remove(self, scope: str, seller_id: str) -> bool:
+        """Forget the record that ``seller_id`` finds; whether there was one."""
+        check_names(scope, seller_id)
+        # not idempotent: what is found the second time may be a new grant
+        call = self._call(_scripts.REMOVE, scope, seller_id, is_idempotent=False)
+        return bool(await self._runner.run(lambda: self._runner.execute(call)))
 
     async def claim(
         self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
     ) -> list[Record]:
-        """Lease records that are due and not leased, those that die first first.
+        """Lease records that are due and not leased, ordered by expiry, earliest first.
 
         A caller that is cancelled while it waits leases nothing.
         """
+        check_names(scope, holder)
         check_lease(seconds)
         require_aware("due_by", due_by)
         claim = _claims.Claim(
-            server=self._server,
+            runner=self._runner,
             keys=_scripts.keys_of(self._prefix, scope),
             scope=scope,
             due_by=to_micros(due_by),
-            holder=_rows.as_bytes(holder),
+            holder=holder.encode(),
             span=span(seconds),
         )
-        return await self._server.run(lambda: claim.take(limit), undo=claim.undo)
+        rows = await self._runner.run(lambda: claim.take(limit), undo=claim.undo)
+        return self._skipped.readable(rows)
 
-    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
-        """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
+    async def lease(
+        self, scope: str, seller_id: str, *, holder: str, seconds: float
+    ) -> Record | None:
+        """Lease a record, or lengthen one's own lease; 0 seconds give it back.
+
+        A caller that is cancelled while it waits takes no lease that it did not have.
+        """
+        check_names(scope, seller_id, holder)
         check_lease(seconds, may_be_zero=True)
-        exchange = self._lease(scope, seller, holder, span(seconds))
-        row = await self._server.run(lambda: self._server.exchange(exchange))
-        return None if row is None else _rows.record_of(scope, row)
+        call = self._lease_call(scope, seller_id, holder, span(seconds))
 
-    def _lease(self, scope: str, seller: str, holder: str, micros: int) -> Exchange:
-        # giving back not again: the same holder may have leased the record anew
-        return self._exchange(_scripts.LEASE, scope, seller, holder, micros, again=micros > 0)
+        async def undo(_: object) -> None:
+            _, _, *taken = call.answer or (None, None)
+            if taken:
+                record_id, ends = taken
+                args = (holder.encode(), ends, record_id)
+                await self._runner.execute(ScriptCall(_scripts.UNCLAIM, call.keys, args))
+
+        return await self._runner.run(
+            lambda: self._lease(call, scope, seller_id, holder), undo=undo
+        )
+
+    async def _lease(
+        self, call: ScriptCall, scope: str, seller_id: str, holder: str
+    ) -> Record | None:
+        try:
+            return await self._find(call, scope, seller_id)
+        except StoreError:
+            with suppress(StoreError):  # then it ends by itself
+                await self._runner.execute(self._lease_call(scope, seller_id, holder, 0))
+            raise
+
+    def _lease_call(self, scope: str, seller_id: str, holder: str, micros: int) -> ScriptCall:
+        # giving back is not idempotent: the same holder may have leased the record anew
+        return self._call(
+            _scripts.LEASE, scope, seller_id, holder, micros, is_idempotent=micros > 0
+        )
 
     async def next_due(self, scope: str) -> datetime | None:
-        """When :meth:`claim` will find something next, leases considered."""
-        exchange = self._exchange(_scripts.NEXT_DUE, scope)
-        return _rows.earliest(await self._server.run(lambda: self._server.exchange(exchange)))
+        """The moment at which :meth:`claim` finds something next, leases considered."""
+        check_names(scope)
+        call = self._call(_scripts.NEXT_DUE, scope)
+        return _rows.earliest(await self._runner.run(lambda: self._runner.execute(call)))
 
     def records(self, scope: str) -> AsyncIterator[Record]:
         """All records of a scope, in no order; read in pages, so that memory does not grow."""
+        check_names(scope)
 
-        async def page(after: bytes) -> tuple[list[Record], bytes | None]:
-            exchange = self._exchange(_scripts.PAGE, scope, after, _PAGE)
-            rows = await self._server.run(lambda: self._server.exchange(exchange))
-            records = [_rows.record_of(scope, row) for _, *row in rows]
-            return records, rows[-1][0] if len(rows) == _PAGE else None
+        async def page(after: bytes) -> tuple[list[Row], bytes | None]:
+            call = self._call(_scripts.PAGE, scope, after, _PAGE)
+            rows = await self._runner.run(lambda: self._runner.execute(call))
+            read = [row_of(_rows.numbered, scope, key, row) for _, key, *row in rows]
+            return read, rows[-1][0] if len(rows) == _PAGE else None
 
         return Pages(page, b"0")
 
     async def aclose(self) -> None:
         """Finish what was asked for and close the client that the store made."""
-        await self._server.aclose()
+        await self._runner.aclose()

@@ -1,13 +1,26 @@
-"""What differs between the databases."""
+"""The dialects: what differs between the databases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Insert, Table, insert, literal_column
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Dialect,
+    Insert,
+    LargeBinary,
+    Table,
+    case,
+    cast,
+    func,
+    literal_column,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 
 @frozen(kw_only=True)
@@ -15,29 +28,38 @@ class Database:
     """One kind of database.
 
     Attributes:
-        driver: what SQLAlchemy is to use where a URL names no driver.
+        drivers: those that a URL may name. Where it names none, the first that is installed.
         clock: the database's time in microseconds since 1970, whatever the session's time zone.
-        isolation: what the transactions of writes need: others' commits are seen at once, and no
-            gap between rows is locked.
-        skips_locked_since: the version that can pass by rows that others have locked.
+        isolation: the isolation level of writes: others' commits are seen at once, and no gap
+            between rows is locked.
+        skips_locked_since: the first version with ``SKIP LOCKED``.
         has_one_writer: transactions that write wait for each other anyway, and better in a queue
-            of ours than by asking again and again.
+            of ours than by polling.
         insert_missing: an insert that leaves a row alone that is there already.
+        may_be_pooled: a pooler may stand before it, which its clients do not see.
+        typed: a column as an expression that has a value of its type, or none.
         prepare: statements for a new connection of ours; ``{seconds}`` is how long a transaction
             may stand still. A host that is gone without a word would hold its locks for hours.
     """
 
     name: str
-    driver: str
+    drivers: tuple[str, ...]
     clock: ColumnElement[int]
     isolation: str = "READ COMMITTED"
     skips_locked_since: tuple[int, ...] | None = None
     has_one_writer: bool = False
     insert_missing: Callable[[Table], Insert]
-    prepare: tuple[str, ...]
+    may_be_pooled: bool = False
+    typed: Callable[[Column[Any]], ColumnElement[Any]] = lambda column: column
+    prepare: tuple[str, ...] = ()
+
+    @property
+    def driver(self) -> str:
+        """The driver where a URL names none."""
+        return next(filter(find_spec, self.drivers), self.drivers[0])
 
     def skips_locked(self, dialect: Dialect) -> bool:
-        """Whether the server that ``dialect`` has connected to can pass by locked rows."""
+        """Whether the server that ``dialect`` has connected to has ``SKIP LOCKED``."""
         version: Any = getattr(dialect, "server_version_info", None)
         since = self.skips_locked_since
         return since is not None and version is not None and tuple(version) >= since
@@ -49,47 +71,61 @@ def _clock(expression: str) -> ColumnElement[int]:
 
 _MYSQL_CLOCK: Final = _clock("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))")
 
-_MYSQL_PREPARE: Final = (
-    # what is a comment for MySQL, which has no such variable, is none for MariaDB
-    "SET SESSION wait_timeout = @@wait_timeout /*M!100301, idle_transaction_timeout = {seconds} */",
+# What is a comment for MySQL, which has no such variable, is none for MariaDB. An administrator's
+# time-out that is stricter stays as it is.
+_MYSQL_LIMIT: Final = (
+    "SET SESSION wait_timeout = @@wait_timeout /*M!100301, idle_transaction_timeout = IF("
+    "@@idle_transaction_timeout BETWEEN 1 AND {seconds}, @@idle_transaction_timeout, {seconds}) */"
 )
 
 
-def _insert_ignore(table: Table) -> Insert:
-    return insert(table).prefix_with("IGNORE")
+def _insert_or_keep(table: Table) -> Insert:
+    # IGNORE would warn of each row that is there already, and asyncmy logs what a server warns of.
+    kept = {column.name: column for column in table.primary_key}
+    return mysql.insert(table).on_duplicate_key_update(kept)
+
+
+def _sqlite_typed(column: Column[Any]) -> ColumnElement[Any]:
+    # SQLite keeps a value of any type in any column. One text that is no UTF-8, where a driver
+    # expects none, would fail the statement, and every row with it.
+    if isinstance(column.type, LargeBinary):
+        return cast(column, LargeBinary).label(column.name)
+    is_integer = func.typeof(column) == "integer"
+    return case((is_integer, column)).label(column.name)
 
 
 _POSTGRESQL: Final = Database(
     name="PostgreSQL",
-    driver="postgresql+asyncpg",
+    drivers=("asyncpg", "psycopg"),
     clock=_clock("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"),
     skips_locked_since=(9, 5),
     insert_missing=lambda table: postgresql.insert(table).on_conflict_do_nothing(),
-    prepare=("SET idle_in_transaction_session_timeout = '{seconds}s'",),
+    may_be_pooled=True,
 )
 _MYSQL: Final = Database(
     name="MySQL",
-    driver="mysql+aiomysql",
+    drivers=("aiomysql", "asyncmy"),
     clock=_MYSQL_CLOCK,
     skips_locked_since=(8, 0, 1),
-    insert_missing=_insert_ignore,
-    prepare=_MYSQL_PREPARE,
+    insert_missing=_insert_or_keep,
+    prepare=(_MYSQL_LIMIT,),
 )
 _MARIADB: Final = Database(
     name="MariaDB",
-    driver="mariadb+aiomysql",
+    drivers=("aiomysql", "asyncmy"),
     clock=_MYSQL_CLOCK,
     skips_locked_since=(10, 6),
-    insert_missing=_insert_ignore,
-    prepare=_MYSQL_PREPARE,
+    insert_missing=_insert_or_keep,
+    prepare=(_MYSQL_LIMIT,),
 )
 _SQLITE: Final = Database(
     name="SQLite",
-    driver="sqlite+aiosqlite",
+    drivers=("aiosqlite",),
     clock=_clock("CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000"),
     isolation="SERIALIZABLE",
     has_one_writer=True,
     insert_missing=lambda table: sqlite.insert(table).on_conflict_do_nothing(),
+    typed=_sqlite_typed,
     prepare=(
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",  # a commit is on the disk before anybody hears of it

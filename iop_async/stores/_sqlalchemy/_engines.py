@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 from sqlalchemy import URL, StaticPool, event, make_url
 from sqlalchemy import exc as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from .._files import create_private, require_own
+from .._options import UnusableUrl, option_names
 from ._databases import Database, database_of, known
+from ._driver_options import driver_arguments
+from ._idle import IdleConnections
+from ._poolers import Connections, OwnConnections, UsersConnections
 
-_SAME: Final = {"postgres": "postgresql"}
-_OLDEST: Final = 1_800
+_SCHEME_ALIASES: Final = {"postgres": "postgresql"}
+_CONNECTION_MAX_AGE: Final = 1_800
 """Seconds after which a connection is replaced: proxies and servers drop those that are idle."""
 
-PLACES: Final = 8
-"""Connections that a pool of ours has, and no more: those that overflow it are closed as soon as
-they are free, and opened again; and ten processes of a host must not need more of them than a
-server allows."""
+POOL_SIZE: Final = 8
+"""Connections that a pool of ours has where nobody says how many, and no more: those that overflow
+it are closed as soon as they are free, and opened again; and ten processes of a host must not need
+more of them than a server allows."""
 
 
 @frozen
@@ -32,13 +38,26 @@ class Engine:
     Attributes:
         pool: where connections come from.
         where: what it is connected to, without user, password and options.
-        is_own: the store made it, and disposes of it.
+        pool_size: connections that it may have; ``None`` of the user's, who decides that.
+        connections: what a pooler makes necessary, where there may be one.
+        idle: connections that are let go, where the store made the engine.
     """
 
     pool: AsyncEngine
     database: Database
     where: str
-    is_own: bool
+    pool_size: int | None
+    connections: Connections | None
+    idle: IdleConnections | None = None
+
+    def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection of the pool."""
+        return self.pool.connect() if self.idle is None else self.idle.connected()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the store made it, and disposes of it."""
+        return self.pool_size is not None
 
     @property
     def serves_one(self) -> bool:
@@ -46,11 +65,13 @@ class Engine:
         return self.database.has_one_writer or isinstance(self.pool.pool, StaticPool)
 
 
-def open_engine(engine: object, timeout: float) -> Engine:
+def open_engine(engine: object, *, timeout: float, pool_size: int, idle_timeout: float) -> Engine:
     """The engine at a URL, or the user's own. Nothing is connected yet.
 
     Args:
         timeout: seconds after which a transaction is given up.
+        pool_size: connections of an engine that is made here.
+        idle_timeout: seconds after which it lets those go that it does not need.
 
     Raises:
         ImportError: the driver is not installed.
@@ -59,11 +80,20 @@ def open_engine(engine: object, timeout: float) -> Engine:
     """
     if isinstance(engine, str):
         url = _complete(engine)
-        made = _make(url, timeout)
-        return Engine(made, database_of(made.dialect), _where(url), is_own=True)
+        # a second more than a transaction may take: whoever is alive has given it up by then
+        idle_seconds = math.ceil(timeout) + 1
+        made = _make(url, idle_seconds, pool_size)
+        database = database_of(made.dialect)
+        own = OwnConnections(idle_seconds) if database.may_be_pooled else None
+        if own is not None:
+            own.listen(made)
+        idle = None if database.has_one_writer else IdleConnections(made, idle_timeout)
+        return Engine(made, database, _where(url), pool_size, connections=own, idle=idle)
     if isinstance(engine, AsyncEngine):
         database = database_of(engine.dialect)
-        return Engine(engine, database, _where(engine.url), is_own=False)
+        where = _where(engine.url)
+        users = UsersConnections(where) if database.may_be_pooled else None
+        return Engine(engine, database, where, None, connections=users)
     msg = f"SQLAlchemyStore takes a URL or an AsyncEngine, not {type(engine).__name__}"
     raise TypeError(msg)
 
@@ -80,36 +110,47 @@ def _complete(text: str) -> URL:
             "this URL cannot be read: odd characters in a user name or password need a percent sign"
         )
         raise ValueError(msg)
-    scheme = _SAME.get(url.drivername, url.drivername)
-    database = known(scheme.partition("+")[0])
-    return url.set(drivername=scheme if "+" in scheme else database.driver)
+    if set(option_names(text)) - set(url.query):
+        msg = "an option of the URL has no value"
+        raise UnusableUrl(msg)
+    base, _, driver = url.drivername.partition("+")
+    base = _SCHEME_ALIASES.get(base, base)
+    database = known(base)
+    if driver and driver not in database.drivers:
+        others = ", ".join(f"{base}+{name}://" for name in database.drivers)
+        msg = f"this driver is not asynchronous, or not known: write {base}://, or one of {others}"
+        raise UnusableUrl(msg)
+    return url.set(drivername=f"{base}+{driver or database.driver}")
 
 
-def _make(url: URL, timeout: float) -> AsyncEngine:
+def _make(url: URL, idle_seconds: int, pool_size: int) -> AsyncEngine:
     database = known(url.get_backend_name())
     options: dict[str, Any] = {"hide_parameters": True}
     if not database.has_one_writer:
-        options |= {"isolation_level": database.isolation, "pool_recycle": _OLDEST}
-        options |= {"pool_size": PLACES, "max_overflow": 0}
-    if not _is_asynchronous(url):
-        msg = f"{url.drivername}:// is no asynchronous driver; write {database.driver}://"
-        raise ValueError(msg)
+        options |= {"isolation_level": database.isolation, "pool_recycle": _CONNECTION_MAX_AGE}
+        options |= {"pool_size": pool_size, "max_overflow": 0}
+    url, options["connect_args"] = driver_arguments(url)
     try:
         engine = create_async_engine(url, **options)
     except ImportError as exc:
         driver = exc.name or url.get_driver_name()
         msg = f"{database.name} by {url.drivername}:// needs {driver}: pip install {driver}"
         raise ImportError(msg, name=driver) from None
-    seconds = math.ceil(timeout) + 1
-    statements = [statement.format(seconds=seconds) for statement in database.prepare]
-    event.listen(engine.sync_engine, "connect", partial(_prepare, statements))
+    if database.has_one_writer and url.database not in (None, "", ":memory:"):
+        own_file = partial(_own_file, Path(url.database).absolute())
+        event.listen(engine.sync_engine, "do_connect", own_file)
+    if database.prepare:
+        statements = [statement.format(seconds=idle_seconds) for statement in database.prepare]
+        event.listen(engine.sync_engine, "connect", partial(_prepare, statements))
     return engine
 
 
-def _is_asynchronous(url: URL) -> bool:
-    with suppress(sa.NoSuchModuleError):
-        return url.get_dialect().get_async_dialect_cls(url).is_async
-    return False
+def _own_file(path: Path, *_: object) -> None:
+    """Have a private file before SQLite makes one that anybody may read."""
+    with suppress(FileNotFoundError):  # its directory is missing, and SQLite says so
+        with suppress(FileExistsError):
+            create_private(path)
+        require_own(path)
 
 
 def _prepare(statements: Iterable[str], connection: Any, _: object) -> None:

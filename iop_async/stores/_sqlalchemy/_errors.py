@@ -19,101 +19,115 @@ from ..._exceptions import StoreError
 
 @unique
 class Remedy(Enum):
-    """What may help against a failure.
-
-    The values are how often the same is tried again.
-    """
+    """What may help against a failure; the values are how often that is tried."""
 
     NONE = 0
-    FRESH_CONNECTION = 3
-    ANOTHER_TURN = 30
-    WAITED_LONG = 1
+    RECONNECT = 3
+    RETRY = 30
+    RETRY_ONCE = 1
 
 
 @frozen
-class Failure:
-    """What went wrong, in words and without secrets."""
+class DatabaseFailure:
+    """A kind of failure: its words, without secrets, and what to do about it."""
 
     words: str
     remedy: Remedy = Remedy.NONE
     is_passing: bool = True
 
     def error(self, where: str, code: str) -> StoreError:
-        """What to raise."""
+        """The error to raise for it."""
         error = StoreError(f"{where}: {self.words} ({code})")
         error.retryable = self.is_passing
         return error
 
 
-_DEADLOCK: Final = Failure(
+_DEADLOCK: Final = DatabaseFailure(
     "other transactions were in the way again and again, so nothing was changed; try again later",
-    Remedy.ANOTHER_TURN,
+    Remedy.RETRY,
 )
-_MEANWHILE: Final = Failure(
-    "others made the same at the same time again and again; try again later", Remedy.ANOTHER_TURN
+_MEANWHILE: Final = DatabaseFailure(
+    "others made the same at the same time again and again; try again later", Remedy.RETRY
 )
-_LOCKED: Final = Failure(
+_LOCKED: Final = DatabaseFailure(
     "a lock was not to be had in time, so nothing was changed. Look for a transaction that hangs",
-    Remedy.WAITED_LONG,
+    Remedy.RETRY_ONCE,
 )
-_LOST: Final = Failure(
+_LOST: Final = DatabaseFailure(
     "the connection broke, or none could be made, and trying again did not help. Look whether the "
     "database runs and can be reached",
-    Remedy.FRESH_CONNECTION,
+    Remedy.RECONNECT,
 )
-_SILENT: Final = Failure(
+_SILENT: Final = DatabaseFailure(
     "the database did not answer in time; whether the last statement was done is not known. Look "
-    "whether it hangs or can be reached, or give the store a longer timeout",
-    Remedy.WAITED_LONG,
+    "whether it hangs or can be reached, or give the store a longer timeout; a pooler may have no "
+    "connection free: give it more, or the stores a smaller pool_size",
+    Remedy.RETRY_ONCE,
 )
-_LOGIN: Final = Failure(
+_LOGIN: Final = DatabaseFailure(
     "the database refuses this user or password; correct the URL, or grant the user access",
     is_passing=False,
 )
-_OPTION: Final = Failure(
+_OPTION: Final = DatabaseFailure(
     "the driver does not know an option of the URL; its own are those of its connect(), for "
     "example asyncpg's ssl=require, which others call sslmode",
     is_passing=False,
 )
-_NO_DATABASE: Final = Failure(
+_NO_DATABASE: Final = DatabaseFailure(
     "there is no such database on the server; create it, or correct the URL", is_passing=False
 )
-_NO_TABLES: Final = Failure(
-    "the tables are missing: await create_tables() once, or run the statements that "
-    "SQLAlchemyStore.ddl() returns",
+_NO_TABLES: Final = DatabaseFailure(
+    "the tables are missing: await create_tables() once, or `iop-async store init`, or run the "
+    "statements that SQLAlchemyStore.ddl() returns",
     is_passing=False,
 )
-_OTHER_TABLES: Final = Failure(
+_OTHER_TABLES: Final = DatabaseFailure(
     "the tables are not those of this release: compare them with the statements that "
     "SQLAlchemyStore.ddl() returns",
     is_passing=False,
 )
-_FORBIDDEN: Final = Failure(
-    "the user may not do that: grant it SELECT, INSERT, UPDATE and DELETE on the tables, and "
-    "CREATE for create_tables()",
+_FORBIDDEN: Final = DatabaseFailure(
+    "the user may not do that: grant it SELECT, INSERT, UPDATE and DELETE on the tables, in "
+    "PostgreSQL also USAGE on their schema, and CREATE there for create_tables()",
     is_passing=False,
 )
-_FULL: Final = Failure("the database has no room left, so nothing was changed; make room")
-_READ_ONLY: Final = Failure(
+_POOLED: Final = DatabaseFailure(
+    "a prepared statement is not there, or is another's: the connection goes through a pooler such "
+    "as PgBouncer, and the engine must name no statements: make it with connect_args="
+    "{'statement_cache_size': 0} for asyncpg, {'prepare_threshold': None} for psycopg",
+    Remedy.RECONNECT,  # a new connection is looked at
+    is_passing=False,
+)
+_NO_MAJORITY: Final = DatabaseFailure(
+    "this node of the cluster has lost the majority, so it takes no statements and nothing was "
+    "changed. Look for nodes and networks that are down, or connect to a node of the majority",
+    Remedy.RECONNECT,  # a pool's own ping finds nothing wrong with such a connection
+)
+_FULL: Final = DatabaseFailure("the database has no room left, so nothing was changed; make room")
+_READ_ONLY: Final = DatabaseFailure(
     "the database is read-only, so nothing was changed: a replica, or one that is being moved; "
     "connect to the primary",
-    Remedy.FRESH_CONNECTION,
+    Remedy.RECONNECT,
 )
-_CROWDED: Final = Failure("the server takes no more connections; make pools smaller, or it larger")
-_STOPPED: Final = Failure("the statement took longer than the database allows, or was stopped")
-_TOO_LARGE: Final = Failure("the record is too large; it was not written", is_passing=False)
-_POOL: Final = Failure(
+_CROWDED: Final = DatabaseFailure(
+    "the server takes no more connections; make pools smaller, or it larger"
+)
+_STOPPED: Final = DatabaseFailure(
+    "the statement took longer than the database allows, or was stopped"
+)
+_TOO_LARGE: Final = DatabaseFailure("the record is too large; it was not written", is_passing=False)
+_POOL: Final = DatabaseFailure(
     "no connection of the pool became free in time; make the pool larger, or look for what keeps "
     "its connections"
 )
-_FOREIGN_LOOP: Final = Failure(
+_FOREIGN_LOOP: Final = DatabaseFailure(
     "the engine, or one of its connections, belongs to another event loop; dispose of the engine "
     "before another event loop uses it",
     is_passing=False,
 )
-_UNKNOWN: Final = Failure("the database failed, and the transaction was undone")
+_UNKNOWN: Final = DatabaseFailure("the database failed, and the transaction was undone")
 
-_FAILURES: Final[Mapping[Failure, str]] = {
+_FAILURES: Final[Mapping[DatabaseFailure, str]] = {
     _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED",
     _MEANWHILE: "42P07 42710 23505 1050 1061 1062",
     _LOCKED: "55P03 1205",
@@ -123,6 +137,8 @@ _FAILURES: Final[Mapping[Failure, str]] = {
     _NO_TABLES: "42P01 3F000 1146",
     _OTHER_TABLES: "42703 42804 1054 1364",
     _FORBIDDEN: "42501 1142 1143 1227 1370",
+    _POOLED: "26000 42P05",
+    _NO_MAJORITY: "1047",
     _FULL: "53100 1021 1114 SQLITE_FULL",
     _READ_ONLY: "25006 1290 1792 1836 SQLITE_READONLY",
     _CROWDED: "53300 1040 1203 1226",
@@ -147,8 +163,18 @@ _BY_WORDS: Final = {
 }
 
 
-def look_at(exc: Exception) -> tuple[Failure, str]:
-    """What went wrong, and the database's code for it."""
+_UNDONE: Final = frozenset({"40001", "40P01", "1213"})
+"""Codes of a transaction that was rolled back as a whole, also where its COMMIT brings them. A node
+of Galera says so at the next statement of the loser, whichever it is (observed, MariaDB 10.11)."""
+
+
+def is_undone(exc: BaseException) -> bool:
+    """Whether a transaction whose COMMIT failed has surely changed nothing."""
+    return isinstance(exc, Exception) and classify(exc)[1] in _UNDONE
+
+
+def classify(exc: Exception) -> tuple[DatabaseFailure, str]:
+    """The kind of a failure, and the database's own code for it."""
     if isinstance(exc, sa.TimeoutError):
         return _POOL, "pool timeout"
     if isinstance(exc, TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -12,20 +13,22 @@ from attrs import evolve
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ..._models import require_aware
+from ..._inputs import require_aware
 from ..._records import Record
-from .._checks import check_lease, check_record
-from .._entering import EnteredOnce
-from .._pages import Pages
+from ..._scrub import scrubs_frames
+from ...protocols import StoreReport
+from .._base import EnteredOnce, Pages, Row, SkippedRows
+from .._columns import next_moment, to_micros
+from .._contract import MAX_READ_COUNT, check_lease, check_names, check_record
 from .._tasks import Tasks
-from .._times import from_micros, to_micros
-from . import _leases, _reads, _tables, _writes
-from ._engines import open_engine
-from ._statements import Statements
-from ._transactions import Transactions, Tries
-from ._types import SENT
+from . import _leases, _rows, _setup, _survey, _tables, _writes
+from ._engines import POOL_SIZE, open_engine
+from ._sql import Sql
+from ._transactions import Attempts, Transactions
 
 T = TypeVar("T")
+
+_log = logging.getLogger("iop_async.stores")
 
 
 class SQLAlchemyStore(EnteredOnce):
@@ -43,17 +46,23 @@ class SQLAlchemyStore(EnteredOnce):
     Deadlocks, broken connections and a database that starts again are borne a few times before
     they are a ``StoreError``, which repeats no statement and no row, and keeps no cause that does.
 
+    PostgreSQL may stand behind a pooler such as PgBouncer, in either mode. An engine of yours must
+    then name no prepared statements, or it would be given rows of other programs; one that does is
+    refused with what to set. In session mode, let the pooler have as many connections to the server
+    as the hosts need at the same time: ``pool_size`` each at most.
+
     Constructing does no I/O. It runs under asyncio only, as SQLAlchemy does, in one event loop at
     a time; an engine of its own follows it from one to the next, and into a forked process. Tasks
     of its own do the work: a caller that is cancelled takes nothing back, and a claim that it will
     not hear of is undone.
 
     Args:
-        engine: a URL, for example ``postgresql://user:password@host/database`` (the drivers are
-            asyncpg, aiomysql and aiosqlite where it names none), or an engine of yours. Yours may
-            have any pool and any isolation level, because the store sets the one that it needs
-            where it needs it; it is not disposed of. To log its statements without what is in
-            them, make it with ``hide_parameters=True``.
+        engine: a URL as hosts hand it out, ``postgresql://user:password@host/database`` say, or
+            an engine of yours. Where a URL names no driver, it is the first installed of asyncpg
+            and psycopg, of aiomysql and asyncmy, or aiosqlite; ``sslmode`` and ``ssl-mode`` are
+            read for each. Yours may have any pool and any isolation level, because the store sets
+            the one that it needs where it needs it; it is not disposed of. To log its statements
+            without what is in them, make it with ``hide_parameters=True``.
         table_prefix: what the names of the tables begin with.
         timeout: seconds for one transaction, before it is begun once more or ``StoreError``, and
             as many for connecting before it. An engine of yours bounds connecting by itself (with
@@ -63,17 +72,34 @@ class SQLAlchemyStore(EnteredOnce):
             that is gone without a word must not keep a seller locked. Tell yours the same
             (``idle_in_transaction_session_timeout``, ``idle_transaction_timeout``); MySQL knows
             only ``wait_timeout``.
+        pool_size: connections of an engine that is made from a URL, at most.
+        idle_timeout: seconds after which it closes those that it did not need so long, lest
+            others wait for a place in vain; behind a pooler five at most.
     """
 
+    @scrubs_frames
     def __init__(
-        self, engine: str | AsyncEngine, *, table_prefix: str = "iop_", timeout: float = 10.0
+        self,
+        engine: str | AsyncEngine,
+        *,
+        table_prefix: str = "iop_",
+        timeout: float = 10.0,
+        pool_size: int = POOL_SIZE,
+        idle_timeout: float = 60.0,
     ) -> None:
-        if not (math.isfinite(timeout) and timeout > 0):
-            msg = f"timeout is a positive number of seconds, not {timeout}"
+        for name, seconds in (("timeout", timeout), ("idle_timeout", idle_timeout)):
+            if not (math.isfinite(seconds) and seconds > 0):
+                msg = f"{name} is a positive number of seconds, not {seconds}"
+                raise ValueError(msg)
+        if pool_size < 1:
+            msg = f"pool_size is a whole number from 1, not {pool_size}"
             raise ValueError(msg)
-        self._tables: Final = _tables.make_tables(table_prefix, SENT)
+        self._tables: Final = _tables.make_tables(table_prefix, _tables.SENT)
         self._metadata: Final = _tables.make_tables(table_prefix).metadata
-        self._engine: Final = open_engine(engine, timeout)
+        self._engine: Final = open_engine(
+            engine, timeout=timeout, pool_size=pool_size, idle_timeout=idle_timeout
+        )
+        self._skipped = SkippedRows()
         self._tasks = Tasks(self._engine.where, "SQLAlchemy")
         self._transactions = Transactions(self._engine, self._tables, timeout=timeout)
 
@@ -102,94 +128,132 @@ class SQLAlchemyStore(EnteredOnce):
     async def _open(self) -> None:
         await self._tasks.run(partial(self._transactions.read, _nothing))
 
-    async def get(self, scope: str, seller: str) -> Record | None:
-        """The record that ``seller`` finds."""
-        get = partial(_reads.get, scope=scope, seller=seller)
+    async def check(self, scope: str = "") -> StoreReport:
+        """See :class:`~iop_async.protocols.Checkable`: tables, their version, and all rights.
+
+        A record of its own is written, leased and removed in a transaction that is rolled back.
+        Settings that lose grants are warned of in the log as well.
+        """
+        check_names(scope)  # all of them are in the same tables
+
+        async def look(db: AsyncConnection, sql: Sql) -> StoreReport:
+            await _setup.try_all(db, sql)
+            return await _survey.survey(db, self._engine.where)
+
+        report = await self._tasks.run(partial(self._transactions.rehearse, look))
+        for warning in report.warnings:
+            _log.warning("%s: %s", report.store, warning)
+        return report
+
+    async def get(self, scope: str, seller_id: str) -> Record | None:
+        """The record that ``seller_id`` finds."""
+        check_names(scope, seller_id)
+        get = partial(_rows.get, scope=scope, seller_id=seller_id)
         return await self._tasks.run(partial(self._transactions.read, get))
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
+        check_names(*(() if release is None else (release,)))
         return await self._tasks.run(partial(self._put, record, release))
 
     async def _put(self, record: Record, release: str | None) -> Record:
         # repeated after a lost acknowledgement, the first finds nothing to do, and the second
         # that it was done
-        tries = Tries()
+        attempts = Attempts()
         replace = partial(_writes.replace, record=record, release=release)
-        if record.revision and await self._transactions.write(replace, tries):
+        if 0 < record.revision <= MAX_READ_COUNT and await self._transactions.write(
+            replace, attempts
+        ):
             return evolve(record, revision=record.revision + 1)
 
-        async def put(db: AsyncConnection, say: Statements) -> Record:
-            return await _writes.put(db, say, record, release, again=tries.may_be_done)
+        async def put(db: AsyncConnection, sql: Sql) -> Record:
+            return await _writes.put(db, sql, record, release, again=attempts.may_be_done)
 
-        return await self._transactions.write(put, tries)
+        return await self._transactions.write(put, attempts)
 
-    async def remove(self, scope: str, seller: str) -> bool:
-        """Forget the record that ``seller`` finds; whether there was one."""
-        return await self._tasks.run(partial(self._remove, scope, seller))
+    async def remove(self, scope: str, seller_id: str) -> bool:
+        """Forget the record that ``seller_id`` finds; whether there was one."""
+        check_names(scope, seller_id)
+        return await self._tasks.run(partial(self._remove, scope, seller_id))
 
-    async def _remove(self, scope: str, seller: str) -> bool:
-        tries = Tries()
+    async def _remove(self, scope: str, seller_id: str) -> bool:
+        attempts = Attempts()
         found: dict[int, int] = {}
 
-        async def remove(db: AsyncConnection, say: Statements) -> bool:
+        async def remove(db: AsyncConnection, sql: Sql) -> bool:
             nonlocal found
-            if tries.may_be_done:
-                await _writes.remove(db, say, scope, seller, only=found)
+            if attempts.may_be_done:
+                await _writes.remove(db, sql, scope, seller_id, only=found)
             else:
-                found = await _writes.remove(db, say, scope, seller)
+                found = await _writes.remove(db, sql, scope, seller_id)
             return bool(found)
 
-        return await self._transactions.write(remove, tries)
+        return await self._transactions.write(remove, attempts)
 
     async def claim(
         self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
     ) -> list[Record]:
-        """Lease records that are due and not leased, those that die first first.
+        """Lease records that are due and not leased, ordered by expiry, earliest first.
 
-        A record that another host is claiming or writing at this moment is passed by.
+        A record that another host is claiming or writing at this moment is skipped.
         """
+        check_names(scope, holder)
         check_lease(seconds)
         require_aware("due_by", due_by)
         if limit <= 0:
             return []
-        wish = _leases.Wish(
+        request = _leases.ClaimRequest(
             scope=scope, due_by=to_micros(due_by), limit=limit, holder=holder, seconds=seconds
         )
-        claim = partial(_leases.claim, wish=wish)
-        claimed = await self._tasks.run(
-            partial(self._transactions.write, claim), undo=self._unclaim
-        )
-        return claimed.records
+        claim = partial(_leases.claim, request=request)
+        claimed = await self._tasks.run(partial(self._transactions.write, claim), undo=self._undo)
+        return self._skipped.readable(claimed.rows)
 
-    async def _unclaim(self, claimed: _leases.Claimed) -> None:
-        await self._transactions.write(partial(_leases.unclaim, claimed=claimed))
+    async def _undo(self, claimed: _leases.Claimed) -> None:
+        if claimed.row_ids:
+            await self._transactions.write(partial(_leases.undo, claimed=claimed))
 
-    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
-        """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
+    async def lease(
+        self, scope: str, seller_id: str, *, holder: str, seconds: float
+    ) -> Record | None:
+        """Lease a record, or lengthen one's own lease; 0 seconds give it back.
+
+        A caller that is cancelled while it waits takes no lease that it did not have.
+        """
+        check_names(scope, seller_id, holder)
         check_lease(seconds, may_be_zero=True)
-        tries = Tries()
+        if not seconds:
+            return await self._give_back(scope, seller_id, holder)
 
-        async def take(db: AsyncConnection, say: Statements) -> Record | None:
-            if seconds:
-                return await _leases.take(db, say, scope, seller, holder, seconds)
-            again = tries.may_be_done
-            return await _leases.give_back(db, say, scope, seller, holder, again=again)
+        async def lease(db: AsyncConnection, sql: Sql) -> _leases.Claimed:
+            return await _leases.lease(db, sql, scope, seller_id, holder, seconds)
 
-        return await self._tasks.run(partial(self._transactions.write, take, tries))
+        write = partial(self._transactions.write, lease)
+        leased = await self._tasks.run(write, undo=self._undo)
+        return next(iter(self._skipped.readable(leased.rows)), None)
+
+    async def _give_back(self, scope: str, seller_id: str, holder: str) -> Record | None:
+        attempts = Attempts()
+
+        async def give_back(db: AsyncConnection, sql: Sql) -> Record | None:
+            again = attempts.may_be_done
+            return await _leases.give_back(db, sql, scope, seller_id, holder, again=again)
+
+        return await self._tasks.run(partial(self._transactions.write, give_back, attempts))
 
     async def next_due(self, scope: str) -> datetime | None:
         """When :meth:`claim` will find something next, leases considered."""
+        check_names(scope)
         next_due = partial(_leases.next_due, scope=scope)
-        micros = await self._tasks.run(partial(self._transactions.read, next_due))
-        return None if micros is None else from_micros(micros)
+        return next_moment(await self._tasks.run(partial(self._transactions.read, next_due)))
 
     def records(self, scope: str) -> AsyncIterator[Record]:
         """All records of a scope, in no order; read in pages, so that memory does not grow."""
+        check_names(scope)
 
-        async def page(after: int) -> tuple[list[Record], int | None]:
-            read = partial(_reads.page, scope=scope, after=after)
+        async def page(after: int) -> tuple[list[Row], int | None]:
+            read = partial(_rows.page, scope=scope, after=after)
             return await self._tasks.run(partial(self._transactions.read, read))
 
         return Pages(page, 0)
@@ -199,5 +263,5 @@ class SQLAlchemyStore(EnteredOnce):
         await self._tasks.aclose(self._transactions.aclose)
 
 
-async def _nothing(db: AsyncConnection, say: Statements) -> None:
+async def _nothing(db: AsyncConnection, sql: Sql) -> None:
     """For its side effect: the database is reached, and has the tables."""

@@ -8,29 +8,81 @@ new version, which it refuses.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
+    ColumnElement,
     Dialect,
+    Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
+    func,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, SchemaItem
+from sqlalchemy.types import TypeEngine
 
 from ._databases import known
-from ._types import PLAIN, Types
 
 VERSION: Final = 1
+
+NEVER: Final = 2**63 - 1
+"""``due_at`` and ``dies_at`` of a record that does not fall due or die: after all others."""
 
 _PREFIX: Final = re.compile(r"([a-z][a-z0-9_]{0,29})?", re.ASCII)
 
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
+
+
+class _Blob(mysql.LONGBLOB):
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
+        return _hex
+
+    def bind_expression(self, bindvalue: BindParameter[bytes]) -> ColumnElement[bytes]:
+        return func.unhex(bindvalue, type_=self)
+
+
+class _Binary(mysql.BINARY):
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
+        return _hex
+
+    def bind_expression(self, bindvalue: BindParameter[bytes]) -> ColumnElement[bytes]:
+        return func.unhex(bindvalue, type_=self)
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()
+
+
+@frozen
+class Types:
+    """The types of columns of bytes: as long as they like, and of a digest."""
+
+    text: TypeEngine[bytes]
+    digest: TypeEngine[bytes]
+
+
+def _types(text: TypeEngine[bytes], digest: TypeEngine[bytes]) -> Types:
+    mysql_and = ("mysql", "mariadb")
+    return Types(
+        LargeBinary().with_variant(text, *mysql_and),
+        LargeBinary(32).with_variant(digest, *mysql_and),
+    )
+
+
+PLAIN: Final = _types(mysql.LONGBLOB(), mysql.BINARY(32))
+"""For definitions, which migrations repeat."""
+
+SENT: Final = _types(_Blob(), _Binary(32))
+"""For statements. MySQL is sent digits: what its drivers make of bytes depends on their releases
+and on modes of the server, and aiomysql cannot send any with PyMySQL 1.2."""
 
 
 def _number(name: str) -> Column[int]:
@@ -43,11 +95,11 @@ class Tables:
 
     Attributes:
         records: the records. Times are microseconds since 1970; ``sellers`` repeats, as JSON and
-            in order, the rows of the table ``sellers`` that point here.
+            in order, the rows of the table ``sellers`` that index_sellers here.
         sellers: which record each seller finds.
-        floors: the highest revision of any record of a scope that is gone. A new one begins above
-            it, so that nobody who still holds the old one can overwrite the new. Its row is also
-            what writers lock that change who finds what.
+        revision_floors: the highest revision of any record of a scope that is gone. A new one
+            begins above it, so that nobody who still holds the old one can overwrite the new. Its
+            row is also the row lock of writers that change which record a seller finds.
         layout: the version of the tables.
         by_due: the index of records by when they fall due.
         by_death: the one by when they die.
@@ -56,7 +108,7 @@ class Tables:
     metadata: MetaData
     records: Table
     sellers: Table
-    floors: Table
+    revision_floors: Table
     layout: Table
     by_due: str
     by_death: str
@@ -107,7 +159,8 @@ def _records(name: str, metadata: MetaData, types: Types) -> Table:
     return _table(
         name,
         metadata,
-        Column("id", _ID, primary_key=True),
+        # no sequence of its own, on which roles would need a grant besides those on the tables
+        Column("id", _ID, Identity(), primary_key=True),
         Column("scope_key", types.digest, nullable=False),
         Column("seller_key", types.digest, nullable=False),
         Column("scope", types.text, nullable=False),

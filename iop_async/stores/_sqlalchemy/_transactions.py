@@ -1,4 +1,4 @@
-"""Transactions, begun again where the database or the network stood in their way."""
+"""Transactions, retried after deadlocks, lost connections and time-outs."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
 from . import _setup
-from ._engines import PLACES, Engine
-from ._errors import Remedy, look_at
-from ._statements import Statements
+from ._engines import Engine
+from ._errors import Remedy, classify, is_undone
+from ._sql import Sql
 from ._tables import Tables
 
 T = TypeVar("T")
-Operation: TypeAlias = Callable[[AsyncConnection, Statements], Awaitable[T]]
+Operation: TypeAlias = Callable[[AsyncConnection, Sql], Awaitable[T]]
 
-_LOOK_AGAIN: Final = 60.0
+_VERSION_MAX_AGE: Final = 60.0
 """Seconds after which the version of the tables is looked at again: others may have raised it."""
 
-_PATIENCE: Final = 30.0
-"""Seconds after which nothing is tried again: a dead host takes minutes each time."""
+_RETRY_TIMEOUT: Final = 30.0
+"""Seconds after which nothing is retried: a dead host takes minutes each time."""
 
-_CROWDED: Final = 30.0
-"""Seconds in which a connection of the pool becomes free, or the pool says that none does."""
+_POOL_TIMEOUT: Final = 30.0
+"""Seconds to wait for a free connection of the pool."""
 
-_FAREWELL: Final = 5.0
-"""Seconds in which the connections of the pool are closed as the protocol wants it."""
+_DISPOSE_TIMEOUT: Final = 5.0
+"""Seconds to say goodbye to the server; then the connections are just cut."""
 
-_NAP: Final = 0.2
-"""The longest pause in seconds before another try: those who met must not keep step."""
+_RETRY_MIN_PAUSE: Final = 0.01
+_RETRY_MAX_PAUSE: Final = 0.2
+"""Bounds in seconds of the exponential backoff; its jitter keeps those apart who deadlocked."""
 
 
 @define
-class Tries:
-    """What is known of the tries of one operation before the one that is being made.
+class Attempts:
+    """The earlier attempts of an operation.
 
     Attributes:
         may_be_done: one of them lost the answer to its commit. Those that failed before are undone.
@@ -52,22 +53,27 @@ class Tries:
     may_be_done: bool = False
 
 
-class _Places(Semaphore):
-    """Those of a pool of ours, waited for outside of it: so connecting has a time of its own."""
+class PoolSlots(Semaphore):
+    """A semaphore in front of an engine of ours, as large as its connection pool.
+
+    A pool's own time-out covers both the wait for a free connection and the making of a new one.
+    With the wait out here, each has a time-out of its own.
+    """
 
     async def acquire(self) -> Literal[True]:
-        """Wait no longer than a pool would."""
+        """A slot; raises what a pool raises when none becomes free in time."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CROWDED):
+            async with asyncio.timeout(_POOL_TIMEOUT):
                 return await super().acquire()
         raise sa.TimeoutError
 
 
 class Transactions:
-    """Does operations with an engine, each in a transaction that is durable when it ends.
+    """Runs operations with an engine, each in a transaction that is durable when it ends.
 
-    An operation may be done several times, each time but the last in vain, or unknown to have been
-    done when the connection broke. It has to stand that; :class:`Tries` may help it.
+    An operation may run several times: rolled back each time but the last, or committed by a
+    server that broke off before it said so. It has to be idempotent under that;
+    :class:`Attempts` may help it.
 
     Args:
         timeout: seconds for each transaction, once it has a connection; and for connecting, but
@@ -78,115 +84,132 @@ class Transactions:
         self._engine = engine
         self._timeout = timeout
         self._tables = tables
-        self._say: Statements | None = None
-        self._look_at_version = 0.0
+        self._sql: Sql | None = None
+        self._version_valid_until = 0.0
         self._loop: AbstractEventLoop | None = None
-        self._turn: Lock | Semaphore | nullcontext[None] = nullcontext()
+        self._slot: Lock | Semaphore | nullcontext[None] = nullcontext()
 
     async def read(self, operation: Operation[T]) -> T:
-        """Do what consists of statements that are each right by themselves."""
-        return await self._patiently(partial(self._do, operation, Tries()))
+        """Run an operation whose statements are each right by themselves."""
+        return await self._with_retries(partial(self._commit, operation, Attempts()))
 
-    async def write(self, operation: Operation[T], tries: Tries | None = None) -> T:
-        """Do all of it or nothing, and let ``tries`` tell the operation of those before."""
-        do = partial(self._do_alone, operation, tries or Tries())
-        return await self._patiently(do, isolates=True)
+    async def write(self, operation: Operation[T], attempts: Attempts | None = None) -> T:
+        """Run all of an operation or nothing; ``attempts`` tells it of those before."""
+        in_turn = partial(self._in_turn, operation)
+        run = partial(self._commit, in_turn, attempts or Attempts())
+        return await self._with_retries(run, isolates=True)
+
+    async def rehearse(self, operation: Operation[T]) -> T:
+        """Run an operation as :meth:`write` does, to find out whether it can be; and undo it."""
+
+        async def rehearse(db: AsyncConnection, sql: Sql) -> T:
+            await _setup.require_version(db, sql, self._engine.where)
+            result = await self._in_turn(operation, db, sql)
+            await db.rollback()
+            return result
+
+        return await self._with_retries(rehearse, isolates=True)
 
     async def create_tables(self) -> None:
         """Make what is missing."""
         create = partial(_setup.create_tables, tables=self._tables, where=self._engine.where)
-        await self._patiently(create, isolates=True)
+        await self._with_retries(create, isolates=True)
 
-    async def _patiently(self, do: Operation[T], *, isolates: bool = False) -> T:
-        tries = dict.fromkeys(Remedy, 0)
-        until = monotonic() + _PATIENCE
+    async def _with_retries(self, run: Operation[T], *, isolates: bool = False) -> T:
+        attempts = dict.fromkeys(Remedy, 0)
+        until = monotonic() + _RETRY_TIMEOUT
         while True:
             try:
                 async with self._connected() as db:
                     if isolates and not self._engine.is_own:
                         level = self._engine.database.isolation
                         await db.execution_options(isolation_level=level)
-                    return await do(db, self._statements(db))
+                    return await run(db, self._statements(db))
             except StoreError:
                 raise
             except Exception as exc:  # noqa: BLE001 - drivers raise what they like
-                failure, code = look_at(exc)
+                failure, code = classify(exc)
                 error = failure.error(self._engine.where, code)
             # The error is raised outside of the handler, or it would carry the driver's along.
-            tries[failure.remedy] += 1
-            if tries[failure.remedy] > failure.remedy.value or monotonic() > until:
+            attempts[failure.remedy] += 1
+            if attempts[failure.remedy] > failure.remedy.value or monotonic() > until:
                 raise error
-            await asyncio.sleep(uniform(0, min(_NAP, 0.01 * 2 ** sum(tries.values()))))
+            backoff = _RETRY_MIN_PAUSE * 2 ** sum(attempts.values())
+            await asyncio.sleep(uniform(0, min(_RETRY_MAX_PAUSE, backoff)))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        self._come_home()
+        self._bind_to_loop()
         # the user's pool does not tell whether it has one wait for a connection or makes it
-        patience = self._timeout if self._engine.is_own else _CROWDED + self._timeout
+        seconds = self._timeout if self._engine.is_own else _POOL_TIMEOUT + self._timeout
         async with (
-            self._turn,
-            asyncio.timeout(patience) as limit,
-            self._engine.pool.connect() as db,
+            self._slot,
+            asyncio.timeout(seconds) as limit,
+            self._engine.connect() as db,
         ):
             limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
             try:
+                if self._engine.connections is not None:
+                    await self._engine.connections.look_at(db)
                 yield db
             except Exception as exc:
-                if look_at(exc)[0].remedy is Remedy.FRESH_CONNECTION:
+                if classify(exc)[0].remedy is Remedy.RECONNECT:
                     await db.invalidate()  # the pool would hand it out again
                 raise
 
-    def _come_home(self) -> None:
-        """Begin anew in an event loop that is not the last one; connections belong to theirs."""
+    def _bind_to_loop(self) -> None:
+        """Move to the running event loop: drop connections and locks that belong to another."""
         loop = asyncio.get_running_loop()
         if loop is self._loop:
             return
         if self._loop is not None and self._engine.is_own:
+            if self._engine.idle is not None:
+                self._engine.idle.forget_loop()
             self._engine.pool.sync_engine.dispose(close=False)
         self._loop = loop
         if self._engine.serves_one:
-            self._turn = Lock()
-        elif self._engine.is_own:
-            self._turn = _Places(PLACES)
+            self._slot = Lock()
+        elif self._engine.pool_size is not None:
+            self._slot = PoolSlots(self._engine.pool_size)
 
-    async def _do(
-        self, operation: Operation[T], tries: Tries, db: AsyncConnection, say: Statements
+    async def _commit(
+        self, operation: Operation[T], attempts: Attempts, db: AsyncConnection, sql: Sql
     ) -> T:
-        if monotonic() >= self._look_at_version:
-            await _setup.require_version(db, say, self._engine.where)
-            self._look_at_version = monotonic() + _LOOK_AGAIN
-        result = await operation(db, say)
+        if monotonic() >= self._version_valid_until:
+            await _setup.require_version(db, sql, self._engine.where)
+            self._version_valid_until = monotonic() + _VERSION_MAX_AGE
+        result = await operation(db, sql)
         try:
             await db.commit()
-        except BaseException:
-            tries.may_be_done = True
+        except BaseException as exc:
+            attempts.may_be_done = attempts.may_be_done or not is_undone(exc)
             raise
         return result
 
-    async def _do_alone(
-        self, operation: Operation[T], tries: Tries, db: AsyncConnection, say: Statements
-    ) -> T:
-        async def in_turn(db: AsyncConnection, say: Statements) -> T:
-            await db.execute(say.take_turn)
-            return await operation(db, say)
+    async def _in_turn(self, operation: Operation[T], db: AsyncConnection, sql: Sql) -> T:
+        if self._engine.database.has_one_writer:
+            await db.execute(sql.lock_database)
+        if self._engine.connections is not None:
+            await self._engine.connections.begin(db)
+        return await operation(db, sql)
 
-        is_alone = self._engine.database.has_one_writer
-        return await self._do(in_turn if is_alone else operation, tries, db, say)
-
-    def _statements(self, db: AsyncConnection) -> Statements:
-        if self._say is None:
+    def _statements(self, db: AsyncConnection) -> Sql:
+        if self._sql is None:
             # known only now, because the server tells its version when it is connected to
             skips_locked = self._engine.database.skips_locked(db.dialect)
-            self._say = Statements(self._tables, self._engine.database, skips_locked=skips_locked)
-        return self._say
+            self._sql = Sql(self._tables, self._engine.database, skips_locked=skips_locked)
+        return self._sql
 
     async def aclose(self) -> None:
-        """Dispose of the engine, if it is not the user's; wait for no server that is silent."""
-        if not self._engine.is_own:
+        """Dispose of the engine, if it is not the user's; do not wait for a silent server."""
+        if self._engine.pool_size is None:
             return
-        is_home = self._loop in {None, asyncio.get_running_loop()}
-        for seconds in (_FAREWELL, *[0] * PLACES):  # what is cut off is one connection each time
+        if self._engine.idle is not None:
+            await self._engine.idle.aclose()
+        is_same_loop = self._loop in {None, asyncio.get_running_loop()}
+        # a time-out cuts one connection off, and leaves the others to the next round
+        for seconds in (_DISPOSE_TIMEOUT, *[0] * self._engine.pool_size):
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._engine.pool.dispose(close=is_home)
+                    await self._engine.pool.dispose(close=is_same_loop)
                     return

@@ -21,13 +21,16 @@ from ._errors import is_damage, store_error
 
 def connect(path: Path, options: str) -> sqlite3.Connection:
     """A connection in autocommit mode that never waits for a lock by itself."""
-    return sqlite3.connect(
+    db = sqlite3.connect(
         f"{path.as_uri()}?{options}",
         uri=True,
         timeout=0,
         isolation_level=None,
         cached_statements=64,
     )
+    # Decoded row by row: one text that is no UTF-8 would fail the statement, and every row with it.
+    db.text_factory = bytes
+    return db
 
 
 def create(path: Path) -> None:
@@ -84,12 +87,11 @@ def damaged(exc: sqlite3.Error, path: Path) -> StoreError:
 
 
 def _refusal(path: Path, reason: str) -> StoreError:
-    error = StoreError(
+    msg = (
         f"{path} is no token store: {reason}. Nothing was changed and no empty store is put in "
         "its place: restore a copy, or move it away to begin with an empty one"
     )
-    error.retryable = False
-    return error
+    return StoreError(msg, retryable=False)
 
 
 def _keep_aside(path: Path) -> str:

@@ -53,8 +53,15 @@ TABLES: Final[Sequence[str]] = (
     ) WITHOUT ROWID""",
 )
 
+_TRIALS: Final[Sequence[str]] = (
+    """SELECT id, scope, seller, sellers, due_at, dies_at, generation, revision, lease_holder,
+        lease_until, body FROM records ORDER BY id LIMIT 1""",
+    "SELECT scope, seller, record FROM sellers LIMIT 1",
+    "SELECT scope, revision FROM floors LIMIT 1",
+)
+
 UPGRADES: Final[Mapping[int, Sequence[str]]] = {}
-"""What makes a file of one version a file of the next."""
+"""Statements that make a file of one version a file of the next."""
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -67,6 +74,12 @@ def create(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
+def check(db: sqlite3.Connection) -> None:
+    """Raises ``sqlite3.Error`` where a table or a column is missing, or cannot be read."""
+    for statement in _TRIALS:
+        db.execute(statement).fetchall()
+
+
 def version_of(db: sqlite3.Connection) -> int:
     """The version of the tables."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -76,12 +89,11 @@ def require_current(db: sqlite3.Connection, path: Path) -> None:
     """Raises ``StoreError`` where another release has taken the file further."""
     version = version_of(db)
     if version != VERSION:
-        error = StoreError(
+        msg = (
             f"{path}: its tables are of version {version} and this release of iop-async knows "
             f"{VERSION}; nothing was changed. Install the release that wrote it, or a newer one"
         )
-        error.retryable = False
-        raise error
+        raise StoreError(msg, retryable=False)
 
 
 def upgrade(db: sqlite3.Connection, path: Path) -> None:

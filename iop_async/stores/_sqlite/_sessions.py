@@ -12,7 +12,8 @@ from time import monotonic, sleep
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..._exceptions import StoreError
-from .._jobs import Job
+from .._files import require_own
+from .._worker import Job
 from . import _file, _schema
 from ._errors import is_busy, is_damage, store_error
 
@@ -24,7 +25,7 @@ _PRAGMAS: Final = (
     "fullfsync = ON",  # ... on macOS too
     "secure_delete = ON",  # spent refresh tokens do not stay in free pages
 )
-_NAP: Final = 0.01
+_LOCK_MAX_PAUSE: Final = 0.01
 """The longest pause in seconds between two tries at a lock: processes must not keep step."""
 
 
@@ -33,12 +34,12 @@ class _Session:
 
     Args:
         path: the database, absolute.
-        patience: seconds to wait for other processes.
+        busy_timeout: seconds to wait for other processes.
     """
 
-    def __init__(self, path: Path, patience: float) -> None:
+    def __init__(self, path: Path, busy_timeout: float) -> None:
         self.path = path
-        self._patience = patience
+        self._busy_timeout = busy_timeout
         self._db: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -82,21 +83,23 @@ class _Session:
         return status.st_dev, status.st_ino
 
     def _first_look(self) -> None:
-        """What to do before the file is opened for the first time."""
+        """A step before the file is opened for the first time."""
+        if self.path.exists():
+            require_own(self.path)
         self.path = self.path.resolve()  # SQLite names its log after what a link points to
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        """What to do with a connection before it is used."""
+        """A step with each new connection before it is used."""
 
-    def _patiently(self, step: Callable[[], T]) -> T:
-        until = monotonic() + self._patience
+    def _until_timeout(self, step: Callable[[], T]) -> T:
+        until = monotonic() + self._busy_timeout
         while True:
             try:
                 return step()
             except sqlite3.OperationalError as exc:
                 if not is_busy(exc) or monotonic() >= until:
                     raise
-            sleep(uniform(_NAP / 10, _NAP))
+            sleep(uniform(_LOCK_MAX_PAUSE / 10, _LOCK_MAX_PAUSE))
 
 
 class Writer(_Session):
@@ -115,7 +118,7 @@ class Writer(_Session):
     def serve(self, jobs: Sequence[SqliteJob]) -> None:
         """Commit what the jobs do, or fail all of them: what one did may rest on another."""
         try:
-            db = self._patiently(self._begin)
+            db = self._until_timeout(self._begin)
             _schema.require_current(db, self.path)
             for job in jobs:
                 _do_one_of_many(db, job, self.path)
@@ -154,7 +157,7 @@ class Reader(_Session):
         """Do each job by itself."""
         for job in jobs:
             try:
-                job.succeed(self._patiently(partial(self._do, job)))
+                job.succeed(self._until_timeout(partial(self._do, job)))
             except (sqlite3.Error, OSError, StoreError) as exc:
                 self.close()
                 job.fail(store_error(exc, self.path))

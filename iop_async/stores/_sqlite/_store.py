@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ..._models import require_aware
+from ..._inputs import require_aware
 from ..._records import Record
-from .._checks import check_lease, check_record
-from .._entering import EnteredOnce
-from .._pages import Pages
-from .._times import from_micros, span, to_micros, utc_now
+from ..._scrub import scrubs_frames
+from ...protocols import StoreReport
+from .._base import EnteredOnce, Pages, Row, SkippedRows, utc_now
+from .._columns import next_moment, span, to_micros
+from .._contract import check_lease, check_names, check_record
 from .._worker import Worker
-from . import _leases, _rows, _writes
+from . import _leases, _rows, _schema, _writes
 from ._sessions import Reader, Writer
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class SQLiteStore(EnteredOnce):
         now: the clock that leases run by: aware datetimes. It is called in a thread.
     """
 
+    @scrubs_frames
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -57,9 +59,13 @@ class SQLiteStore(EnteredOnce):
         if os.fspath(path) in {"", ":memory:"}:
             msg = "SQLiteStore keeps a file; MemoryStore() is the one that keeps nothing"
             raise ValueError(msg)
+        if "://" in os.fspath(path):
+            msg = "the path of a SQLiteStore is a URL; stores.from_url(...) takes those"
+            raise ValueError(msg)
         # a daemon that changes its directory must not find another file under the same name
         self._path = Path(path).absolute()
         self._now = now
+        self._skipped = SkippedRows()
         self._writer = Worker[sqlite3.Connection](str(self._path), Writer(self._path, busy_timeout))
         self._reader = Worker[sqlite3.Connection](str(self._path), Reader(self._path, busy_timeout))
 
@@ -74,31 +80,45 @@ class SQLiteStore(EnteredOnce):
     async def _open(self) -> None:
         await self._writer.run(_nothing)
 
+    async def create_tables(self) -> None:
+        """Make the file, unless it is there; every other method would."""
+        await self._writer.run(_nothing)
+
+    async def check(self, scope: str = "") -> StoreReport:
+        """See :class:`~iop_async.protocols.Checkable`: the file is ours, whole enough, writable."""
+        check_names(scope)  # all of them are in the same tables
+        # by the writer, whose transactions begin with the lock that a read-only file refuses
+        await self._writer.run(_schema.check)
+        return StoreReport(store=str(self._path), server=f"SQLite {sqlite3.sqlite_version}")
+
     async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         if not self._writer.has_begun:
             await self._writer.run(_nothing)  # makes the file, or brings it up to date
         return await self._reader.run(operation)
 
-    async def get(self, scope: str, seller: str) -> Record | None:
-        """The record that ``seller`` finds."""
-        return await self._read(partial(_rows.get, scope=scope, seller=seller))
+    async def get(self, scope: str, seller_id: str) -> Record | None:
+        """The record that ``seller_id`` finds."""
+        check_names(scope, seller_id)
+        return await self._read(partial(_rows.get, scope=scope, seller_id=seller_id))
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
         return await self._writer.run(partial(_writes.put, record=record, release=release))
 
-    async def remove(self, scope: str, seller: str) -> bool:
-        """Forget the record that ``seller`` finds; whether there was one."""
-        return await self._writer.run(partial(_writes.remove, scope=scope, seller=seller))
+    async def remove(self, scope: str, seller_id: str) -> bool:
+        """Forget the record that ``seller_id`` finds; whether there was one."""
+        check_names(scope, seller_id)
+        return await self._writer.run(partial(_writes.remove, scope=scope, seller_id=seller_id))
 
     async def claim(
         self, scope: str, *, due_by: datetime, limit: int, holder: str, seconds: float
     ) -> list[Record]:
-        """Lease records that are due and not leased, those that die first first.
+        """Lease records that are due and not leased, ordered by expiry, earliest first.
 
         A caller that is cancelled while it waits leases nothing.
         """
+        check_names(scope, holder)
         check_lease(seconds)
         require_aware("due_by", due_by)
 
@@ -111,30 +131,42 @@ class SQLiteStore(EnteredOnce):
                 lease=self._lease(holder, seconds),
             )
 
-        return (await self._writer.run(operation, undo=_leases.unclaim)).records
+        claimed = await self._writer.run(operation, undo=_leases.unclaim)
+        return self._skipped.readable(claimed.rows)
 
-    async def lease(self, scope: str, seller: str, *, holder: str, seconds: float) -> Record | None:
-        """Lease a record, or lengthen one's own lease; 0 seconds give it back."""
+    async def lease(
+        self, scope: str, seller_id: str, *, holder: str, seconds: float
+    ) -> Record | None:
+        """Lease a record, or lengthen one's own lease; 0 seconds give it back.
+
+        A caller that is cancelled while it waits takes no lease that it did not have.
+        """
+        check_names(scope, seller_id, holder)
         check_lease(seconds, may_be_zero=True)
 
-        def operation(db: sqlite3.Connection) -> Record | None:
-            return _leases.take(db, scope, seller, self._lease(holder, seconds))
+        def operation(db: sqlite3.Connection) -> _leases.Claimed:
+            return _leases.take(db, scope, seller_id, self._lease(holder, seconds))
 
-        return await self._writer.run(operation)
+        leased = await self._writer.run(operation, undo=_leases.unclaim)
+        return next(iter(self._skipped.readable(leased.rows)), None)
 
     def _lease(self, holder: str, seconds: float) -> _leases.Lease:
         now = to_micros(self._now())
         return _leases.Lease(holder, now, now + span(seconds))
 
     async def next_due(self, scope: str) -> datetime | None:
-        """When :meth:`claim` will find something next, leases considered."""
-        micros = await self._read(partial(_leases.next_due, scope=scope))
-        return None if micros is None else from_micros(micros)
+        """The moment at which :meth:`claim` finds something next, leases considered."""
+        check_names(scope)
+
+        def operation(db: sqlite3.Connection) -> int | None:
+            return _leases.next_due(db, scope, now=to_micros(self._now()))
+
+        return next_moment(await self._read(operation))
 
     def records(self, scope: str) -> AsyncIterator[Record]:
         """All records of a scope, in no order; read in pages, so that memory does not grow."""
 
-        async def page(after: int) -> tuple[list[Record], int | None]:
+        async def page(after: int) -> tuple[list[Row], int | None]:
             return await self._read(partial(_rows.page, scope=scope, after=after, limit=_PAGE))
 
         return Pages(page, 0)

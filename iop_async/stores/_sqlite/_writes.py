@@ -16,8 +16,10 @@ from typing import Final
 
 from attrs import evolve
 
+from ..._exceptions import StoreError
 from ..._records import Record
-from .._decide import is_repetition
+from .._columns import sellers_column
+from .._contract import MAX_READ_COUNT, is_repetition
 from . import _rows
 
 _CHANGES: Final = """sellers = :sellers, due_at = :due_at, dies_at = :dies_at,
@@ -34,10 +36,18 @@ REPLACE: Final = f"""UPDATE records SET {_CHANGES} WHERE id = {_ID}
 
 _UPDATE: Final = f"UPDATE records SET {_CHANGES} WHERE id = {_ID}"
 
-_INSERT: Final = """INSERT INTO records
+# A floor that was planted must not keep every new record from being written.
+_FLOOR: Final = f"""coalesce((SELECT revision FROM floors WHERE scope = :scope
+    AND typeof(revision) = 'integer' AND revision BETWEEN 0 AND {MAX_READ_COUNT}), 0)"""
+
+_INSERT: Final = f"""INSERT INTO records
     (scope, seller, sellers, due_at, dies_at, generation, revision, body)
-    VALUES (:scope, :seller, :sellers, :due_at, :dies_at, :generation,
-        1 + coalesce((SELECT revision FROM floors WHERE scope = :scope), 0), :body)"""
+    VALUES (:scope, :seller, :sellers, :due_at, :dies_at, :generation, 1 + {_FLOOR}, :body)"""
+
+_RAISE_FLOOR: Final = f"""INSERT OR REPLACE INTO floors (scope, revision)
+    VALUES (:scope, max(:revision, {_FLOOR}))"""
+
+_KEY_AND_REVISION: Final = f"SELECT id, revision FROM records WHERE id = {_ID}"
 
 _RELEASE: Final = f"""UPDATE records SET lease_holder = NULL, lease_until = NULL
     WHERE id = {_ID} AND lease_holder = :holder AND lease_until = coalesce(:until, lease_until)"""
@@ -53,16 +63,16 @@ def put(db: sqlite3.Connection, record: Record, release: str | None) -> Record:
 
 def _put_otherwise(db: sqlite3.Connection, record: Record, release: str | None) -> Record:
     """Write a record that is new, or has other sellers; or find that it may not be written."""
-    found = _rows.find(db, record.scope, record.seller)
-    stored = found[0] if found and found[0].seller == record.seller else None
+    found = _rows.find(db, record.scope, record.seller_id)
+    stored = found[0] if found and found[0].seller_id == record.seller_id else None
     if not is_repetition(stored, record):
         if stored is not None:
             db.execute(_UPDATE, _rows.values(record, release))
         key = found[1] if stored is not None and found else _insert(db, record)
-        _point(db, key, record, () if stored is None else stored.sellers)
+        _index_sellers(db, key, record, () if stored is None else stored.seller_ids)
     elif release is not None:
-        give_back(db, record.scope, record.seller, release)
-    written = _rows.get(db, record.scope, record.seller)
+        give_back(db, record.scope, record.seller_id, release)
+    written = _rows.get(db, record.scope, record.seller_id)
     assert written is not None  # noqa: S101 - it was written a moment ago
     return written
 
@@ -73,74 +83,85 @@ def _insert(db: sqlite3.Connection, record: Record) -> int:
     return key
 
 
-def _point(db: sqlite3.Connection, key: int, record: Record, before: Sequence[str]) -> None:
-    """Let the sellers of a record find it, and no longer the ones that it had before."""
+def _index_sellers(db: sqlite3.Connection, key: int, record: Record, before: Sequence[str]) -> None:
+    """Index a record under its sellers, and no longer under those that it had before."""
     scope = record.scope
-    _forget(db, scope, (seller for seller in before if seller not in record.sellers))
-    gained = [seller for seller in record.sellers if seller not in before]
+    _forget(db, scope, (seller_id for seller_id in before if seller_id not in record.seller_ids))
+    gained = [seller_id for seller_id in record.seller_ids if seller_id not in before]
     owners: dict[int, Record] = {}
-    for seller in gained:
-        found = _rows.find(db, scope, seller)
+    for seller_id in gained:
+        found = _rows.find(db, scope, seller_id)
         if found is not None:
             owners[found[1]] = found[0]
-    for owner, robbed in owners.items():
-        _take(db, owner, robbed, gained)
+    for owner, loser in owners.items():
+        _detach_sellers(db, owner, loser, gained)
     db.executemany(
         "INSERT OR REPLACE INTO sellers (scope, seller, record) VALUES (?, ?, ?)",
-        [(scope, seller, key) for seller in gained],
+        [(scope, seller_id, key) for seller_id in gained],
     )
 
 
-def _take(db: sqlite3.Connection, key: int, record: Record, taken: Sequence[str]) -> None:
-    """Take sellers from a record that they found so far."""
-    left = [seller for seller in record.sellers if seller not in taken]
-    if record.seller not in left:
-        _raise_floor(db, record)
+def _detach_sellers(db: sqlite3.Connection, key: int, record: Record, taken: Sequence[str]) -> None:
+    """Detach sellers from a record that they found so far; it is gone with the last."""
+    left = [seller_id for seller_id in record.seller_ids if seller_id not in taken]
+    if record.seller_id not in left:
+        _raise_revision_floor(db, record.scope, record.revision)
     if not left:
         db.execute("DELETE FROM records WHERE id = ?", (key,))
         return
     # A write like any other: who holds the record as it was must not take the sellers back.
     db.execute(
         "UPDATE records SET seller = ?, sellers = ?, revision = revision + 1 WHERE id = ?",
-        (record.seller if record.seller in left else left[0], _rows.as_json(left), key),
+        (record.seller_id if record.seller_id in left else left[0], sellers_column(left), key),
     )
 
 
-def remove(db: sqlite3.Connection, scope: str, seller: str) -> bool:
-    """Forget the record that ``seller`` finds; whether there was one."""
-    found = _rows.find(db, scope, seller)
+def remove(db: sqlite3.Connection, scope: str, seller_id: str) -> bool:
+    """Forget the record that ``seller_id`` finds; whether there was one."""
+    try:
+        found = _rows.find(db, scope, seller_id)
+    except StoreError:
+        return _remove_unreadable(db, scope, seller_id)
     if found is None:
         return False
     record, key = found
     with savepoint(db):
-        _forget(db, scope, record.sellers)
+        _forget(db, scope, record.seller_ids)
         db.execute("DELETE FROM records WHERE id = ?", (key,))
-        _raise_floor(db, record)
+        _raise_revision_floor(db, record.scope, record.revision)
     return True
 
 
-def _forget(db: sqlite3.Connection, scope: str, sellers: Iterable[str]) -> None:
+def _remove_unreadable(db: sqlite3.Connection, scope: str, seller_id: str) -> bool:
+    """Forget a record of which nothing is certain but its key; all sellers are looked through."""
+    with savepoint(db):
+        params = {"scope": scope, "seller": seller_id}
+        key, revision = db.execute(_KEY_AND_REVISION, params).fetchone()
+        db.execute("DELETE FROM sellers WHERE record = ?", (key,))
+        db.execute("DELETE FROM records WHERE id = ?", (key,))
+        if isinstance(revision, int) and revision <= MAX_READ_COUNT:
+            _raise_revision_floor(db, scope, revision)
+    return True
+
+
+def _forget(db: sqlite3.Connection, scope: str, seller_ids: Iterable[str]) -> None:
     db.executemany(
         "DELETE FROM sellers WHERE scope = ? AND seller = ?",
-        [(scope, seller) for seller in sellers],
+        [(scope, seller_id) for seller_id in seller_ids],
     )
 
 
-def _raise_floor(db: sqlite3.Connection, gone: Record) -> None:
+def _raise_revision_floor(db: sqlite3.Connection, scope: str, revision: int) -> None:
     """Let the next new record begin above one that is gone."""
-    db.execute(
-        """INSERT OR REPLACE INTO floors (scope, revision) VALUES (:scope, max(:revision,
-            coalesce((SELECT revision FROM floors WHERE scope = :scope), 0)))""",
-        {"scope": gone.scope, "revision": gone.revision},
-    )
+    db.execute(_RAISE_FLOOR, {"scope": scope, "revision": revision})
 
 
 def give_back(
-    db: sqlite3.Connection, scope: str, seller: str, holder: str, *, until: int | None = None
+    db: sqlite3.Connection, scope: str, seller_id: str, holder: str, *, until: int | None = None
 ) -> None:
     """End the lease of ``holder``, if it has one (and it is the one that lasts ``until`` then)."""
-    facts = {"scope": scope, "seller": seller, "holder": holder, "until": until}
-    db.execute(_RELEASE, facts)
+    params = {"scope": scope, "seller": seller_id, "holder": holder, "until": until}
+    db.execute(_RELEASE, params)
 
 
 @contextmanager

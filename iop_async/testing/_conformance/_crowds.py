@@ -20,33 +20,36 @@ from ._harness import LONG, SCOPE, Bench, StoreTests, a_record, all_records, now
 
 def body(text: str) -> bytes:
     """A body that shows whether it is whole."""
+    # longer than a page of most databases, so that half a write would show
     filler = text.encode() * 100
     return sha256(filler).digest() + filler
 
 
 def is_whole(record: Record) -> bool:
-    """Whether no part of the record is from another write."""
+    """True where no part of the record is from another write."""
     digest, filler = record.body[:32], record.body[32:]
     return sha256(filler).digest() == digest and filler.startswith(
-        f"{record.seller}/{record.generation}/".encode()
+        f"{record.seller_id}/{record.generation}/".encode()
     )
 
 
-def numbered(seller: str, generation: int, writer: int = 0) -> Record:
+def numbered(seller_id: str, generation: int, writer: int = 0) -> Record:
     """A record whose body tells whose it is, which, and by whom."""
-    return a_record(seller, generation=generation, body=body(f"{seller}/{generation}/{writer}"))
+    return a_record(
+        seller_id, generation=generation, body=body(f"{seller_id}/{generation}/{writer}")
+    )
 
 
-async def add(store: TokenStore, seller: str, times: int, writer: int = 0) -> None:
+async def add(store: TokenStore, seller_id: str, times: int, writer: int = 0) -> None:
     """Raise a generation, starting over whenever somebody else was faster.
 
     Writers differ, because a write that is equal to one that was made counts as made.
     """
     while times:
-        record = await store.get(SCOPE, seller)
+        record = await store.get(SCOPE, seller_id)
         assert record is not None
         with suppress(StaleRecord):
-            change = numbered(seller, record.generation + 1, writer)
+            change = numbered(seller_id, record.generation + 1, writer)
             await store.put(evolve(change, revision=record.revision))
             times -= 1
 
@@ -56,7 +59,7 @@ async def claim_all(store: TokenStore, holder: str, claimed: list[str], there_ar
     while len(claimed) <= there_are and (
         records := await store.claim(SCOPE, due_by=now(), limit=7, holder=holder, seconds=LONG)
     ):
-        claimed += [record.seller for record in records]
+        claimed += [record.seller_id for record in records]
 
 
 class Crowds(StoreTests):
@@ -110,26 +113,26 @@ class Crowds(StoreTests):
     async def test_a_reader_never_sees_part_of_a_write(self, bench: Bench) -> None:
         """Neither one by one nor all at once, however much is being written."""
         store = await bench.open()
-        sellers = [f"{n}" for n in range(20)]
-        for seller in sellers:
-            await store.put(numbered(seller, 1))
-        times = max(1, self.many // len(sellers))
+        seller_ids = [f"{n}" for n in range(20)]
+        for seller_id in seller_ids:
+            await store.put(numbered(seller_id, 1))
+        times = max(1, self.many // len(seller_ids))
         seen = 0
         async with anyio.create_task_group() as reading:
             async with anyio.create_task_group() as writing:
-                for seller in sellers:
-                    writing.start_soon(add, store, seller, times)
+                for seller_id in seller_ids:
+                    writing.start_soon(add, store, seller_id, times)
 
                 async def read() -> None:
                     nonlocal seen
                     while True:
-                        for seller in sellers:
-                            record = await store.get(SCOPE, seller)
+                        for seller_id in seller_ids:
+                            record = await store.get(SCOPE, seller_id)
                             assert record is not None
                             assert is_whole(record)
                             seen += 1
                         records = await all_records(store)
-                        assert len(records) == len(sellers)
+                        assert len(records) == len(seller_ids)
                         assert all(map(is_whole, records))
 
                 reading.start_soon(read)
@@ -142,23 +145,23 @@ class Crowds(StoreTests):
         """Neither their own nor those of others, and nobody waits for ever."""
         store = await bench.open()
         acknowledged: dict[str, Record] = {}
-        chance = Random(7)
+        chance = Random(7)  # the same patience in every run, so that a failure can be had again
 
-        async def write(seller: str, patience: float) -> None:
+        async def write(seller_id: str, patience: float) -> None:
             with anyio.move_on_after(patience):
-                record = await store.put(numbered(seller, 1))
+                record = await store.put(numbered(seller_id, 1))
                 for generation in range(2, 5):
-                    acknowledged[seller] = record
-                    change = numbered(seller, generation)
+                    acknowledged[seller_id] = record
+                    change = numbered(seller_id, generation)
                     record = await store.put(evolve(change, revision=record.revision))
-                acknowledged[seller] = record
+                acknowledged[seller_id] = record
 
         async with anyio.create_task_group() as tasks:
             for n in range(200):
                 tasks.start_soon(write, f"{n}", chance.choice((0, 0.001, 0.01, 0.05, 60)))
-        kept = {record.seller: record for record in await all_records(store)}
+        kept = {record.seller_id: record for record in await all_records(store)}
         assert all(map(is_whole, kept.values()))
-        for seller, record in acknowledged.items():
-            assert kept[seller].revision >= record.revision
+        for seller_id, record in acknowledged.items():
+            assert kept[seller_id].revision >= record.revision
         written = await store.put(numbered("afterwards", 1))
         assert await store.get(SCOPE, "afterwards") == written

@@ -1,4 +1,4 @@
-"""What every test of a store is given, and how it runs."""
+"""Bench and fixtures of the tests of a store, and the event loops that they run in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class Bench:
         self.backend = backend
         self._make = make
         self._pass_time = pass_time
+        # with a clock that is moved nothing waits, and a longer lease bears a busy machine
         self.short = short if pass_time is None else 30.0
+        self.moves_time = pass_time is not None
         self._open: list[TokenStore] = []
 
     async def open(self) -> TokenStore:
@@ -90,7 +92,7 @@ class StoreTests:
 
     @pytest.fixture
     def bench(self, store_backend: str, make_store: MakeStore, pass_time: PassTime | None) -> Bench:
-        """What a test works with."""
+        """The stores and the time that a test works with."""
         return Bench(store_backend, make_store, pass_time, self.lease_seconds)
 
 
@@ -111,6 +113,7 @@ def promise(
         def run(self: S, bench: Bench) -> None:
             if needs is not None and not getattr(self, needs):
                 pytest.skip(f"{needs} is False: the store does not promise that")
+            # an event loop for each test: a store must not depend on one that is gone
             anyio.run(_run, partial(test, self, bench), bench, backend=bench.backend)
 
         return run
@@ -119,6 +122,7 @@ def promise(
 
 
 async def _run(test: Callable[[], Awaitable[None]], bench: Bench) -> None:
+    # a store that hangs must fail its test, and not the suite
     with anyio.fail_after(120):
         async with bench.closing():
             await test()
@@ -129,13 +133,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def a_record(seller: str = "1001", *more: str, **facts: Any) -> Record:
+def a_record(seller_id: str = "1001", *more: str, **facts: Any) -> Record:
     """A record with nothing remarkable about it, but for what is given."""
     facts.setdefault("scope", SCOPE)
-    facts.setdefault("body", f"body of {seller}".encode())
-    return Record(seller=seller, sellers=(seller, *more), **facts)
+    facts.setdefault("body", f"body of {seller_id}".encode())
+    return Record(seller_id=seller_id, seller_ids=(seller_id, *more), **facts)
 
 
 async def all_records(store: TokenStore, scope: str = SCOPE) -> list[Record]:
-    """What the store keeps in a scope."""
+    """All records of a scope."""
     return [record async for record in store.records(scope)]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -12,6 +13,7 @@ from attrs import evolve
 from ..._exceptions import StaleRecord
 from ._harness import SCOPE, Bench, StoreTests, a_record, all_records, now, promise
 
+# what some database folds, pads, cuts, normalises, escapes or takes for a wildcard
 ODD = (
     "T1", "t1", "T10", "T1 ", " T1", "T1/", "T1/..", "..", ".", "/", "//", "\\", "*", "?", "%",
     "_", "[T1]", "{T1}", "T1:x", "T1\n", "'", '"', "'; DROP TABLE records; --", "0", "00", "null",
@@ -38,11 +40,11 @@ class Naming(StoreTests):
         """And one that is named anew finds it."""
         store = await bench.open()
         record = await store.put(a_record("a", "b", "c"))
-        record = await store.put(evolve(record, sellers=("d", "a", "c")))
-        assert record.sellers == ("d", "a", "c")
+        record = await store.put(evolve(record, seller_ids=("d", "a", "c")))
+        assert record.seller_ids == ("d", "a", "c")
         assert await store.get(SCOPE, "b") is None
-        for seller in record.sellers:
-            assert await store.get(SCOPE, seller) == record
+        for seller_id in record.seller_ids:
+            assert await store.get(SCOPE, seller_id) == record
 
     @promise()
     async def test_a_record_takes_its_sellers_over(self, bench: Bench) -> None:
@@ -54,14 +56,14 @@ class Naming(StoreTests):
         robbed = await store.get(SCOPE, "a")
         assert robbed is not None
         assert robbed == await store.get(SCOPE, "c")
-        assert robbed == evolve(old, sellers=("a", "c"), revision=old.revision + 1)
+        assert robbed == evolve(old, seller_ids=("a", "c"), revision=old.revision + 1)
         with pytest.raises(StaleRecord):
             await store.put(evolve(old, body=b"late"))
         assert await store.get(SCOPE, "b") == new
-        back = await store.put(evolve(robbed, sellers=("a", "b", "c")))
+        back = await store.put(evolve(robbed, seller_ids=("a", "b", "c")))
         assert await store.get(SCOPE, "b") == back
         assert (await store.get(SCOPE, "x")) == evolve(
-            new, seller="x", sellers=("x",), revision=new.revision + 1
+            new, seller_id="x", seller_ids=("x",), revision=new.revision + 1
         )
 
     @promise()
@@ -71,7 +73,7 @@ class Naming(StoreTests):
         old = await store.put(a_record("a", "b", "c", due_at=now()))
         new = await store.put(a_record("x", "a"))
         moved = await store.get(SCOPE, "b")
-        assert moved == evolve(old, seller="b", sellers=("b", "c"), revision=old.revision + 1)
+        assert moved == evolve(old, seller_id="b", seller_ids=("b", "c"), revision=old.revision + 1)
         assert await store.get(SCOPE, "a") == new
         with pytest.raises(StaleRecord):
             await store.put(evolve(old, body=b"late"))
@@ -81,7 +83,7 @@ class Naming(StoreTests):
         with pytest.raises(StaleRecord):
             await store.put(evolve(old, body=b"late"))
         assert await store.get(SCOPE, "a") == mine
-        assert {record.seller for record in await all_records(store)} == {"a", "b", "x"}
+        assert {record.seller_id for record in await all_records(store)} == {"a", "b", "x"}
 
     @promise()
     async def test_a_record_that_no_seller_finds_is_gone(self, bench: Bench) -> None:
@@ -102,25 +104,48 @@ class Naming(StoreTests):
         await store.put(a_record("a", "b", "c"))
         other = await store.put(a_record("d"))
         assert await store.remove(SCOPE, "c")
-        for seller in ("a", "b", "c"):
-            assert await store.get(SCOPE, seller) is None
+        for seller_id in ("a", "b", "c"):
+            assert await store.get(SCOPE, seller_id) is None
         assert await all_records(store) == [other]
 
     @promise()
     async def test_odd_seller_ids_are_distinct(self, bench: Bench) -> None:
         """Case, blanks, unicode forms, slashes, wildcards, length: nothing is folded or cut."""
         store = await bench.open()
-        written = {seller: await store.put(a_record(seller)) for seller in ODD}
-        for seller, record in written.items():
-            assert await store.get(SCOPE, seller) == record
-        assert sorted(record.seller for record in await all_records(store)) == sorted(ODD)
-        for seller in ODD[::2]:
-            assert await store.remove(SCOPE, seller)
-        for seller in ODD[::2]:
-            assert await store.get(SCOPE, seller) is None
-        for seller in ODD[1::2]:
-            assert await store.get(SCOPE, seller) == written[seller]
+        written = {seller_id: await store.put(a_record(seller_id)) for seller_id in ODD}
+        for seller_id, record in written.items():
+            assert await store.get(SCOPE, seller_id) == record
+        assert sorted(record.seller_id for record in await all_records(store)) == sorted(ODD)
+        # every second one: removing one of two that look alike must leave the other
+        for seller_id in ODD[::2]:
+            assert await store.remove(SCOPE, seller_id)
+        for seller_id in ODD[::2]:
+            assert await store.get(SCOPE, seller_id) is None
+        for seller_id in ODD[1::2]:
+            assert await store.get(SCOPE, seller_id) == written[seller_id]
         assert len(await all_records(store)) == len(ODD) // 2
+
+    @promise()
+    async def test_what_no_store_can_keep_is_refused_at_every_door(self, bench: Bench) -> None:
+        """The same clear error, whichever method is asked, instead of one of some database."""
+        store = await bench.open()
+        kept = await store.put(a_record(due_at=now()))
+        for name, error in (("\ud800", ValueError), ("a\0b", ValueError), (1001, TypeError)):
+            bad: Any = name
+            for attempt in (
+                lambda bad: store.get(SCOPE, bad),
+                lambda bad: store.get(bad, "1001"),
+                lambda bad: store.put(a_record(bad)),
+                lambda bad: store.remove(SCOPE, bad),
+                lambda bad: store.lease(SCOPE, bad, holder="a", seconds=1),
+                lambda bad: store.lease(SCOPE, "1001", holder=bad, seconds=1),
+                lambda bad: store.claim(SCOPE, due_by=now(), limit=1, holder=bad, seconds=1),
+                store.next_due,
+            ):
+                with pytest.raises(error):
+                    await attempt(bad)
+        assert await all_records(store) == [kept]
+        assert await store.lease(SCOPE, "1001", holder="a", seconds=1) == kept
 
     @promise()
     async def test_scopes_are_never_mixed(self, bench: Bench) -> None:

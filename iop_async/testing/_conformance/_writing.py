@@ -12,6 +12,7 @@ from attrs import evolve
 from ..._exceptions import StaleRecord
 from ._harness import SCOPE, Bench, StoreTests, a_record, all_records, promise
 
+# a column of milliseconds, of seconds or of doubles would lose its last digits
 MOMENT = datetime(2031, 2, 3, 4, 5, 6, 789_012, tzinfo=UTC)
 
 
@@ -32,7 +33,7 @@ class Writing(StoreTests):
             written = await store.put(record)
             assert written.revision > 0
             assert written == evolve(record, revision=written.revision)
-            assert await store.get(SCOPE, record.seller) == written
+            assert await store.get(SCOPE, record.seller_id) == written
 
     @promise()
     async def test_nothing_is_found_where_nothing_was_put(self, bench: Bench) -> None:
@@ -60,6 +61,7 @@ class Writing(StoreTests):
         store = await bench.open()
         old = await store.put(a_record())
         new = await store.put(evolve(old, body=b"new"))
+        # a higher revision too: its writer holds what this store never acknowledged
         for revision in (old.revision, new.revision + 1, new.revision + 10):
             with pytest.raises(StaleRecord):
                 await store.put(evolve(old, body=b"late", revision=revision))
@@ -128,7 +130,7 @@ class Writing(StoreTests):
             evolve(change, generation=change.generation + 1),
             evolve(change, due_at=None),
             evolve(change, dies_at=None),
-            evolve(change, sellers=("1001",)),
+            evolve(change, seller_ids=("1001",)),
         ):
             with pytest.raises(StaleRecord):
                 await store.put(other)

@@ -2,13 +2,17 @@
 -- the hash tag of the scope, so that a cluster keeps them on one node.
 --
 --   SELLERS   hash  seller -> id of the record that it finds
---   FACTS     hash  id -> what a record is found by, as JSON; numbers as text, because Lua's are
---                   doubles
+--   FIELDS    hash  id -> what a record is found by, as JSON; numbers as text, because Lua's are
+--                   doubles; the key of releases that called them facts
 --   BODIES    hash  id -> body
 --   IDS       zset  every id, in the order in which they were given
 --   HOLDERS   hash  id -> holder of its lease, where it has one
 --   LEASED    zset  id -> when its lease ends
---   COUNTERS  hash  layout, last id, floor of the revisions
+--   COUNTERS  hash  layout, last id, floor of the revisions of new records, whether there are anchors
+--
+-- While a cluster moves a slot, it refuses a script of whose keys some are there and some are not. So
+-- none is ever empty: each holds an anchor, whose name no seller and no id can have, and whose score
+-- is below all others.
 --
 -- A record with a due time is in one of three places:
 --
@@ -17,12 +21,18 @@
 --   LEASED    above
 --
 -- and in the latter two cases in WAKE as well: id -> when a claim may find it next.
+--
+-- A record whose fields were torn or spoiled stays under a lease for ever, which the claims renew:
+-- so it costs no other, and is found again when it is repaired.
 
-local SELLERS, FACTS, BODIES, IDS, HOLDERS, LEASED, WAITING, READY, WAKE, COUNTERS = unpack(KEYS)
+local SELLERS, FIELDS, BODIES, IDS, HOLDERS, LEASED, WAITING, READY, WAKE, COUNTERS = unpack(KEYS)
 local LAYOUT = '1'
 local call = redis.call
 
-local layout = call('HGET', COUNTERS, 'layout')
+local NOTHING = '(-inf' -- where a range begins that leaves the anchor out
+local ANCHOR = '\0'
+
+local layout, has_anchors = unpack(call('HMGET', COUNTERS, 'layout', 'anchors'))
 if layout and layout ~= LAYOUT then
   return redis.error_reply('IOPLAYOUT ' .. layout)
 end
@@ -36,61 +46,110 @@ local function now()
   return time[1] * 1000000 + time[2]
 end
 
-local function load(id)
-  return cjson.decode(call('HGET', FACTS, id))
-end
-
--- Facts and body of a record. Asked for before anything is written: an error undoes nothing.
-local function whole(id)
-  local facts, body = call('HGET', FACTS, id), call('HGET', BODIES, id)
-  if not (facts and body) then
-    error('a part of a record is gone')
+local function drop_anchors()
+  for _, hash in ipairs({SELLERS, FIELDS, BODIES, HOLDERS}) do
+    call('HSET', hash, ANCHOR, '')
   end
-  return facts, body
+  for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE}) do
+    call('ZADD', index, '-inf', ANCHOR)
+  end
+  call('HSET', COUNTERS, 'anchors', 1)
 end
 
-local function save(id, facts)
-  call('HSET', FACTS, id, cjson.encode(facts))
+local function is_within(text, least, most)
+  local is_number = type(text) == 'string' and #text <= 20 and string.find(text, '^-?%d+$')
+  return is_number and tonumber(text) >= least and tonumber(text) <= most
 end
 
-local function list(id, facts)
+local function is_count(text)
+  return is_within(text, 0, MAX_READ_COUNT)
+end
+
+local function is_moment(text)
+  return text == '' or is_within(text, FIRST_MOMENT, LAST_MOMENT)
+end
+
+-- Fields of a record by their text; nil where the scripts cannot work with them.
+local function decode(text)
+  local is_json, fields = pcall(cjson.decode, text)
+  if not is_json or type(fields) ~= 'table' or type(fields.sellers) ~= 'table' then
+    return nil
+  end
+  local names_its_own = false
+  for _, seller in ipairs(fields.sellers) do
+    if type(seller) ~= 'string' then
+      return nil
+    end
+    names_its_own = names_its_own or seller == fields.seller
+  end
+  local is_sound = names_its_own and is_count(fields.generation) and is_count(fields.revision)
+    and is_moment(fields.due) and is_moment(fields.dies)
+  return is_sound and fields or nil
+end
+
+local function load(id)
+  return decode(call('HGET', FIELDS, id))
+end
+
+-- Fields, as text, and body of a record. Who asked is told of what is missing.
+local function whole(id)
+  return call('HGET', FIELDS, id), call('HGET', BODIES, id)
+end
+
+local function save(id, fields)
+  call('HSET', FIELDS, id, cjson.encode(fields))
+end
+
+-- When the lease of a record ends. One that ends beyond all bounds was planted, or given by a clock
+-- that was wrong, and is none.
+local function lease_end(id, moment)
+  local ends = tonumber(call('ZSCORE', LEASED, id) or '')
+  return ends and ends <= moment + MAX_SPAN and ends or nil
+end
+
+local function list(id, fields)
   call('ZREM', WAITING, id)
   call('ZREM', READY, id)
   call('ZREM', WAKE, id)
-  if facts.due == '' then
+  if fields.due == '' then
     return
   end
   local ends = call('ZSCORE', LEASED, id)
   if ends then
-    call('ZADD', WAKE, exact(math.max(tonumber(facts.due), tonumber(ends))), id)
+    call('ZADD', WAKE, exact(math.max(tonumber(fields.due), tonumber(ends))), id)
   else
-    call('ZADD', WAITING, facts.due, id)
+    call('ZADD', WAITING, fields.due, id)
   end
 end
 
-local function lend(id, facts, holder, ends)
+local function lend(id, fields, holder, ends)
   call('ZADD', LEASED, exact(ends), id)
   call('HSET', HOLDERS, id, holder)
-  list(id, facts)
+  list(id, fields)
 end
 
-local function give_back(id)
+local function give_back(id, fields)
   call('ZREM', LEASED, id)
   call('HDEL', HOLDERS, id)
-  list(id, load(id))
+  list(id, fields)
+end
+
+-- A floor that is no number, or higher than anybody counts, was planted.
+local function revision_floor()
+  local floor = tonumber(call('HGET', COUNTERS, 'floor') or '')
+  return floor and floor >= 0 and floor <= MAX_READ_COUNT and floor or 0
 end
 
 -- A new record begins above every one that is gone, so that nobody who still holds an old one can
 -- overwrite the new.
-local function raise_floor(facts)
-  local floor = call('HGET', COUNTERS, 'floor') or '0'
-  if tonumber(facts.revision) > tonumber(floor) then
-    call('HSET', COUNTERS, 'floor', facts.revision)
+local function raise_floor(fields)
+  if tonumber(fields.revision) > revision_floor() then
+    call('HSET', COUNTERS, 'floor', fields.revision)
   end
 end
 
 local function forget(id)
-  call('HDEL', FACTS, id)
+  call('HDEL', FIELDS, id)
   call('HDEL', BODIES, id)
   call('HDEL', HOLDERS, id)
   for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE}) do

@@ -1,3 +1,3 @@
--- ARGV: seller. Returns facts and body.
+-- ARGV: seller. Returns fields and body.
 local id = call('HGET', SELLERS, ARGV[1])
 return id and {whole(id)}

@@ -1,11 +1,19 @@
--- ARGV: revision that the stored record must have, facts without a revision, body, and '=' with the
+-- ARGV: revision that the stored record must have, fields without a revision, body, and '=' with the
 -- holder whose lease ends, or nothing. Returns the new revision; or '0', and what is stored instead.
-local expected, facts, body, release = ARGV[1], cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
+local expected, fields, body, release = ARGV[1], cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
 
-local id = call('HGET', SELLERS, facts.seller)
-local stored = id and load(id)
-if stored and stored.seller ~= facts.seller then
-  stored = nil
+-- The id of the record that a seller finds, if any, and its fields, if they can be read.
+local function find(seller)
+  local id = call('HGET', SELLERS, seller)
+  return id, id and load(id)
+end
+
+local id, stored = find(fields.seller)
+if id and not stored then
+  return {'0', whole(id)}
+end
+if stored and stored.seller ~= fields.seller then
+  id, stored = nil, nil -- another's, which is to lose this seller
 end
 if expected ~= (stored and stored.revision or '0') then
   if not stored then
@@ -22,39 +30,49 @@ local function names(sellers)
   return set
 end
 
-local before = names(stored and stored.sellers or {})
-local revision = stored and stored.revision or call('HGET', COUNTERS, 'floor') or '0'
-facts.revision = exact(tonumber(revision) + 1)
+local before, losers = names(stored and stored.sellers or {}), {}
+for _, seller in ipairs(fields.sellers) do
+  if not before[seller] then
+    local owner = call('HGET', SELLERS, seller)
+    if owner and owner ~= id and not losers[owner] then
+      losers[owner] = load(owner)
+      if not losers[owner] then
+        return {'0', whole(owner)} -- before anything is written: an error undoes nothing
+      end
+    end
+  end
+end
 
 -- The first write of a script is the one that is refused where memory is full: nothing may come
 -- before it that would be half of this.
+local revision = stored and tonumber(stored.revision) or revision_floor()
+fields.revision = exact(revision + 1)
+if not has_anchors then
+  drop_anchors()
+end
 if not stored then
   call('HSET', COUNTERS, 'layout', LAYOUT)
   id = exact(call('HINCRBY', COUNTERS, 'id', 1))
 end
-save(id, facts)
+save(id, fields)
 call('HSET', BODIES, id, body)
 call('ZADD', IDS, id, id)
 
-local wanted = names(facts.sellers)
+local wanted = names(fields.sellers)
 for seller in pairs(before) do
   if not wanted[seller] then
     call('HDEL', SELLERS, seller)
   end
 end
-
-local robbed = {}
-for _, seller in ipairs(facts.sellers) do
+for seller in pairs(wanted) do
   if not before[seller] then
-    local owner = call('HGET', SELLERS, seller)
-    if owner then
-      robbed[owner] = true
-    end
     call('HSET', SELLERS, seller, id)
   end
 end
-for owner in pairs(robbed) do
-  local loser, left, keeps_its_own = load(owner), {}, false
+
+-- Detach the sellers from the records that they found so far.
+for owner, loser in pairs(losers) do
+  local left, keeps_its_own = {}, false
   for _, seller in ipairs(loser.sellers) do
     if not wanted[seller] then
       left[#left + 1] = seller
@@ -76,8 +94,8 @@ for owner in pairs(robbed) do
 end
 
 if release ~= '' and call('HGET', HOLDERS, id) == string.sub(release, 2) then
-  give_back(id)
+  give_back(id, fields)
 else
-  list(id, facts)
+  list(id, fields)
 end
-return {facts.revision}
+return {fields.revision}

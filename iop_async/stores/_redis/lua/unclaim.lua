@@ -2,7 +2,10 @@
 for n = 3, #ARGV do
   local id = ARGV[n]
   if call('HGET', HOLDERS, id) == ARGV[1] and call('ZSCORE', LEASED, id) == ARGV[2] then
-    give_back(id)
+    local fields = load(id)
+    if fields then
+      give_back(id, fields)
+    end
   end
 end
 return 0

@@ -1,0 +1,112 @@
+"""What the keeping of tokens raises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .calls import IopError
+
+if TYPE_CHECKING:
+    from .._models import Token
+
+
+class TokenError(IopError):
+    """There is no token to serve, or none can be kept."""
+
+
+class ReauthorizationRequired(TokenError):
+    """No token can be served until the seller authorizes the app again.
+
+    Attributes:
+        seller_id: the seller that was asked for.
+        reason: why, in words.
+    """
+
+    def __init__(self, seller_id: str, reason: str = "") -> None:
+        super().__init__(seller_id, reason)
+        self.seller_id = seller_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"seller {self.seller_id} must authorize the app again: {self.reason}"
+
+
+class UnknownSeller(ReauthorizationRequired):
+    """Nothing is kept of this seller: it never authorized the app here, or was forgotten.
+
+    Where it should be known, its id may be another's, or the store or scope another one.
+    """
+
+    def __str__(self) -> str:
+        return f"seller {self.seller_id} is not known here: {self.reason}"
+
+
+class RefreshAmbiguous(TokenError):
+    """A refresh token was presented and its answer lost: it may be spent.
+
+    Attributes:
+        seller_id: the seller that was asked for.
+    """
+
+    may_have_been_applied = True
+
+    def __init__(self, seller_id: str, reason: str = "") -> None:
+        super().__init__(seller_id, reason)
+        self.seller_id = seller_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the refresh of seller {self.seller_id} may or may not have happened: {self.reason}"
+
+
+class StoreError(TokenError):
+    """The store failed. What it should have kept is kept elsewhere, if it is a token pair.
+
+    Args:
+        message: what happened, what it means, and what to do.
+        retryable: whether the same may succeed later; by default what the class says.
+    """
+
+    retryable: bool = True
+
+    def __init__(self, message: str = "", *, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class StaleRecord(StoreError):
+    """The stored record is newer than the one that was to be replaced, or gone."""
+
+    retryable = False
+
+
+class NotPersisted(StoreError):
+    """A seller's approval is in memory alone: neither the store nor the journal took it.
+
+    The manager serves it, and writes it to the store when that is back. Should the process end
+    before, the seller must authorize again, unless somebody has kept the ``token`` and gives it to
+    ``import_token`` then.
+
+    Attributes:
+        seller_id: what the grant is filed under.
+        token: what the approval gave. It holds secrets, so it is in no message, ``vars()`` or
+            pickle: ``None`` in a copy of one.
+    """
+
+    __slots__ = ("token",)
+    retryable = False
+
+    def __init__(self, seller_id: str, token: Token | None = None) -> None:
+        super().__init__(seller_id)
+        self.seller_id = seller_id
+        self.token: Token | None = token
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.seller_id,), vars(self)
+
+    def __str__(self) -> str:
+        return (
+            f"seller {self.seller_id} has authorized, and its token is in memory alone: neither "
+            "the store nor a journal took it. Keep this error's token until the store is back"
+        )

@@ -1,0 +1,1 @@
+"""For programs around this library: each module needs an extra of its own."""

@@ -1,0 +1,10 @@
+"""Walk through an API that answers in pages.
+
+One market has up to ten names for the same two parameters, so the style of an API is a value with
+the names in it: ``Numbered("pageNo", "pageSize")``. :func:`pages` walks.
+"""
+
+from ._pages import Pages, pages
+from ._styles import Cursor, Numbered, Offset, PageParams, Style
+
+__all__ = ["Cursor", "Numbered", "Offset", "PageParams", "Pages", "Style", "pages"]

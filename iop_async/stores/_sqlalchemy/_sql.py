@@ -1,0 +1,188 @@
+"""The SQL statements of a store, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from ...protocols import MAX_LEASE_SECONDS
+from .._columns import span
+from ._databases import Database
+from ._tables import NEVER, SENT, Tables
+
+_MAX_PARAMS: Final = 500
+"""The most rows that one statement names: databases bound their parameters."""
+
+
+def chunks(values: Iterable[Any]) -> list[list[Any]]:
+    """The values, no more at once than a statement may name."""
+    every = list(values)
+    return [every[at : at + _MAX_PARAMS] for at in range(0, len(every), _MAX_PARAMS)]
+
+
+def _number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
+
+
+def _bytes(name: str) -> BindParameter[bytes]:
+    return bindparam(name, type_=SENT.text)
+
+
+# No parameter may be named as the column that a statement sets, so each of them has a prefix.
+KEY: Final = _bytes("a_key")
+SCOPE_KEY: Final = _bytes("a_scope_key")
+HOLDER: Final = _bytes("a_holder")
+MICROS: Final = _number("a_number")
+DUE_BY: Final = _number("a_due_by")
+UNTIL: Final = _number("an_until")
+LIMIT: Final = _number("a_limit")
+ID: Final = _number("an_id")
+KEYS: Final = bindparam("some_keys", type_=SENT.digest, expanding=True)
+IDS: Final = bindparam("some_ids", type_=BigInteger, expanding=True)
+
+
+class Sql:
+    """The statements for one kind of database and one set of tables.
+
+    Args:
+        skips_locked: the server has ``SKIP LOCKED``.
+    """
+
+    def __init__(self, tables: Tables, database: Database, *, skips_locked: bool) -> None:
+        self._tables = tables
+        self._now = database.clock
+        # a lease that ends after this was given by no clock that is right
+        self._last_end = database.clock + literal(span(MAX_LEASE_SECONDS), BigInteger)
+        r, s = tables.records.c, tables.sellers.c
+        stored = (
+            r.seller_key, r.seller, r.sellers, r.due_at, r.dies_at, r.generation, r.revision, r.body
+        )  # fmt: skip
+        self._columns = (r.id, *map(database.typed, stored))
+        self._of_seller = r.id == select(s.record_id).where(s.seller_key == KEY).scalar_subquery()
+        lease_until = func.coalesce(r.lease_until, 0)
+        self._is_free: ColumnElement[bool] = or_(
+            lease_until <= self._now, lease_until > self._last_end
+        )
+
+        self.version = select(func.max(tables.layout.c.version))
+        self.set_version = database.insert_missing(tables.layout)
+        # Changes nothing, but takes the lock that lets one transaction write at a time. One that
+        # began to read before it would have to be begun again.
+        self.lock_database = (
+            update(tables.layout).where(tables.layout.c.version < 0).values(version=0)
+        )
+        self._reads()
+        self._writes(database)
+        self._leases()
+        self._claims(skips_locked=skips_locked)
+
+    def _reads(self) -> None:
+        t, r, s = self._tables, self._tables.records.c, self._tables.sellers.c
+        self.get = (
+            select(*self._columns)
+            .select_from(t.sellers.join(t.records, r.id == s.record_id))
+            .where(s.seller_key == KEY)
+        )
+        self.page = (
+            select(*self._columns)
+            .where(r.scope_key == SCOPE_KEY, r.id > ID)
+            .order_by(r.id)
+            .limit(LIMIT)
+        )
+        scheduled = (r.scope_key == SCOPE_KEY, r.due_at < NEVER)
+        # both pass by the records that are leased, which are as many as are being worked on
+        lease_until = func.coalesce(r.lease_until, r.due_at)
+        is_free_then = or_(lease_until <= r.due_at, lease_until > self._last_end)
+        self.first_free = self._by(t.by_due, select(cast(r.due_at, BigInteger))).where(
+            *scheduled, is_free_then
+        ).order_by(r.due_at).limit(1)  # fmt: skip
+        first_end = cast(func.min(r.lease_until), BigInteger)
+        self.first_lease_to_end = self._by(t.by_due, select(first_end)).where(
+            r.scope_key == SCOPE_KEY,
+            r.due_at < DUE_BY,
+            r.lease_until > r.due_at,
+            r.lease_until <= self._last_end,
+        )
+
+    def _writes(self, database: Database) -> None:
+        t, r, s = self._tables, self._tables.records.c, self._tables.sellers.c
+        f = t.revision_floors.c
+        self.lock_scope = (
+            select(database.typed(f.revision)).where(f.scope_key == SCOPE_KEY).with_for_update()
+        )
+        self.insert_floor = database.insert_missing(t.revision_floors)
+        self.raise_floor = update(t.revision_floors).where(f.scope_key == SCOPE_KEY)
+        self.find = select(s.seller_key, database.typed(s.record_id)).where(s.seller_key.in_(KEYS))
+        self.lock_rows = (
+            select(*self._columns).where(r.id.in_(IDS)).order_by(r.id).with_for_update()
+        )
+        counted = update(t.records).values(revision=r.revision + 1)
+        # the one statement that nearly every write is
+        self.replace = counted.where(
+            r.seller_key == KEY, r.revision == MICROS, r.sellers == _bytes("some_sellers")
+        ).values(lease_until=case((r.lease_holder == HOLDER, 0), else_=r.lease_until))
+        self.change = counted.where(r.id == ID)
+        self.insert = insert(t.records)
+        self.delete = delete(t.records).where(r.id == ID)
+        self.index_sellers = insert(t.sellers)
+        self.move_sellers = update(t.sellers).where(s.seller_key.in_(KEYS))
+        self.unindex_sellers = delete(t.sellers).where(s.seller_key.in_(KEYS))
+        self.unindex_record = delete(t.sellers).where(s.record_id == ID)
+
+    def _leases(self) -> None:
+        t, r = self._tables, self._tables.records.c
+        is_ours = r.lease_holder == HOLDER
+        lease = update(t.records).values(lease_holder=HOLDER, lease_until=self._now + MICROS)
+        self.take = lease.where(self._of_seller, self._is_free)
+        self.lengthen = lease.where(self._of_seller, is_ours)
+        self.give_back = update(t.records).where(self._of_seller, is_ours).values(lease_until=0)
+        self.leased = self.get.add_columns(r.lease_until).where(is_ours, r.lease_until > self._now)
+        self.not_anothers = self.get.where(or_(is_ours, self._is_free))
+        self.release = (
+            update(t.records).where(r.id == ID, r.lease_holder == HOLDER).values(lease_until=0)
+        )
+
+    def _claims(self, *, skips_locked: bool) -> None:
+        t, r = self._tables, self._tables.records.c
+        is_ready = (r.due_at <= DUE_BY, self._is_free)
+        due = select(cast(r.dies_at, BigInteger).label("dies_at"), r.id)
+        ready = due.where(r.scope_key == SCOPE_KEY, *is_ready).limit(LIMIT)
+        self.due = self._by(t.by_due, ready)
+        self.dying = self._by(t.by_death, ready.order_by(r.dies_at))
+        self.lock = (
+            select(*self._columns, self._now.label("now"))
+            .where(r.id.in_(IDS), *is_ready)
+            .order_by(r.id)
+            .with_for_update(skip_locked=skips_locked)
+        )
+        self.lease_all = (
+            update(t.records).where(r.id.in_(IDS)).values(lease_holder=HOLDER, lease_until=UNTIL)
+        )
+        self.undo = (
+            update(t.records)
+            .where(r.id.in_(IDS), r.lease_holder == HOLDER, r.lease_until == UNTIL)
+            .values(lease_until=0)
+        )
+
+    def _by(self, index: str, statement: Any) -> Any:
+        """Where a database lets us say so, the index to go by."""
+        hint = f"FORCE INDEX ({index})"
+        for dialect in ("mysql", "mariadb"):
+            statement = statement.with_hint(self._tables.records, hint, dialect)
+        return statement

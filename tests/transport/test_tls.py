@@ -1,0 +1,112 @@
+"""Whom a transport trusts."""
+
+import ssl
+from functools import partial
+
+import pytest
+import trustme
+from loopback import Server
+from transport_helpers import (
+    answers_twice,
+    assert_all_free,
+    assert_no_secret,
+    each_gets_its_own,
+    failure_of,
+    get,
+    has_own_connections,
+    post,
+    secretive,
+)
+
+from iop_async import HttpxTransport
+from iop_async import _transport as transport_module
+
+
+@pytest.fixture
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with Server(tls=context) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def fresh_context(monkeypatch):
+    """The context of the process is made once; these tests need others."""
+    fresh = transport_module.cache(transport_module.tls_context.__wrapped__)
+    monkeypatch.setattr(transport_module, "tls_context", fresh)
+    return fresh
+
+
+def test_certificate_of_nobody_known_is_refused(run, make_transport, server):
+    async def scenario():
+        async with make_transport() as transport:
+            error = await failure_of(transport, secretive(server))
+            assert not error.may_have_been_applied
+            assert "certificate verify failed" in str(error)
+            assert_no_secret(error)
+            if has_own_connections(transport):
+                assert_all_free(transport)
+
+    run(scenario)
+    assert server.requests == []
+
+
+def test_authority_in_ssl_cert_file_is_trusted(
+    run, authority, server, monkeypatch, tmp_path, fresh_context
+):
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    async def scenario():
+        async with HttpxTransport() as transport, HttpxTransport() as another:
+            for _ in range(3):
+                response = await transport.send(post(f"{server.base}/rest", b"x" * 100_000))
+                assert response.content == b"{}"
+            await another.send(get(server.base))
+
+    run(scenario)
+    assert server.accepted == 2
+    assert fresh_context.cache_info().misses == 1
+
+
+def test_what_comes_after_an_answer_is_not_the_next_answer(
+    run, authority, monkeypatch, tmp_path, fresh_context
+):
+    """... not even from within the TLS machinery; see the test of the same name elsewhere."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with Server(answers_twice, tls=context) as server:
+        run(partial(each_gets_its_own, server, 10))
+
+
+def test_certificate_file_that_is_missing_is_named(run, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+
+    async def scenario():
+        async with HttpxTransport() as transport:
+            error = await failure_of(transport, get(server.base), ValueError)
+            assert "SSL_CERT_FILE" in str(error)
+            assert_all_free(transport)
+
+    run(scenario)
+
+
+def test_certificate_for_another_host_is_refused(run, authority, server, monkeypatch, tmp_path):
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    async def scenario():
+        async with HttpxTransport() as transport:
+            url = server.base.replace("localhost", "127.0.0.1")
+            error = await failure_of(transport, get(url))
+            assert "certificate verify failed" in str(error)
+
+    run(scenario)

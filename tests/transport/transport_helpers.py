@@ -1,0 +1,138 @@
+"""What the tests of the transport share: requests, servers that misbehave, what to look at."""
+
+import asyncio
+import os
+import socket
+import struct
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from loopback import answer
+
+from iop_async import HttpRequest, HttpxTransport, TransportError
+from iop_async._http.exchanges import reserved
+
+CANARY = "CANARY-500a-token"
+TRICKY = "/rest/a~b/*c?a=%7B%22x%22%3A%20%22+%22%7d&b=x+y%20z&c=~*!$'(),;:@/?&d=%E6%B7%98&e=&=f"
+TLS = httpx.create_ssl_context()
+FORM = {"content-type": "application/x-www-form-urlencoded;charset=utf-8"}
+
+
+def post(url, body=b"", headers=FORM):
+    return HttpRequest("POST", url, headers, body)
+
+
+def get(url):
+    return HttpRequest("GET", url)
+
+
+def secretive(server):
+    return post(f"{server.base}/rest/order/get?session={CANARY}", f"token={CANARY}".encode())
+
+
+async def failure_of(transport, request, error=TransportError):
+    with pytest.raises(error) as caught:
+        await transport.send(request)
+    return caught.value
+
+
+def report(error):
+    """What an error reporter would show: everything, locals included."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    tests = Path(__file__).parent
+    shown.stack[:] = [frame for frame in shown.stack if Path(frame.filename).parent != tests]
+    return "".join(shown.format()) + repr(error) + str(error)
+
+
+def assert_no_secret(error):
+    shown = report(error)
+    assert "in exchange" in shown
+    assert CANARY not in shown
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def open_files():
+    """Regular files that this process has open."""
+    files = (Path(os.path.realpath(entry)) for entry in Path("/proc/self/fd").iterdir())
+    return sorted(file for file in files if file.is_file())
+
+
+async def until(condition):
+    with anyio.fail_after(60):
+        while not condition():
+            await anyio.sleep(0.002)
+
+
+def has_own_connections(transport):
+    return transport._client_route is None
+
+
+def pool_of(transport):
+    """The connections of a transport in this event loop."""
+    return transport._exchanges.here().route.pool
+
+
+def slots_of(transport):
+    return transport._exchanges.here().slots
+
+
+def assert_all_free(transport):
+    full = {"calls": transport._max_connections, "tokens": reserved(transport._max_connections)}
+    assert slots_of(transport).free == full
+    assert not any(slots_of(transport).waiting.values())
+    assert pool_of(transport).open == pool_of(transport).idle
+
+
+async def silence(received, writer):
+    await received.reader.read()
+
+
+def reset(received, writer):
+    writer.transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    writer.transport.abort()
+
+
+def cut(received, writer):
+    writer.write(answer(CANARY.encode())[:-3])
+
+
+async def trickle(received, writer):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def answers_twice(received, writer):
+    received.done = False
+    for content in (received.target.encode(), b"for nobody"):
+        writer.write(answer(content))
+        await writer.drain()
+    received.done = True
+    return b""
+
+
+async def each_gets_its_own(server, requests):
+    async with HttpxTransport() as transport:
+        for number in range(requests):
+            response = await transport.send(get(f"{server.base}/{number}"))
+            assert response.content == f"/{number}".encode()
+            await until(lambda: getattr(server.requests[-1], "done", True))
+            await anyio.sleep(0.002)
+
+
+async def suppressed(function, *args):
+    with suppress(TransportError):
+        await function(*args)
