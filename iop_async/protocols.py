@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from attrs import frozen
 
-from ._exceptions import IopError
+from ._exceptions import IopError, StoreError
 from ._models import App, Call, Reply, Token
 from ._records import Record
 from ._unsigned import Unsigned
@@ -252,6 +252,28 @@ class TokenStore(Protocol):
 
     async def aclose(self) -> None:
         """Close what the store opened itself. Closing again does nothing."""
+        ...
+
+
+@runtime_checkable
+class BulkTokenStore(TokenStore, Protocol):
+    """A store that takes many records at once; optional for stores of yours.
+
+    A manager that is given thousands of sellers at a time writes them one by one where it is none.
+    """
+
+    async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
+        """:meth:`put` each of them, in few round trips.
+
+        Returns, in their order, the record with its new revision, or why it was not written:
+        ``StaleRecord`` where the stored one is newer or gone, any other ``StoreError`` that is not
+        ``retryable`` where the record itself is at fault. What is returned as written is durable.
+        Those that are refused keep no other from being written.
+
+        Raises ``StoreError`` where nobody can tell how much was written: repeat all of it, since
+        repeating is no error. Raises ``ValueError`` or ``TypeError`` before anything is written
+        where one of them could not be put, or where two have a seller in common.
+        """
         ...
 
 

@@ -85,7 +85,8 @@ async def surface(app: iop.App) -> None:
     assert_type(await sealed.reencrypt("scope"), int)
     store: iop.TokenStore = sealed
     sealer: iop.protocols.Sealer = sealed
-    del pluggable, store, sealer
+    bulk: iop.protocols.BulkTokenStore = iop.stores.MemoryStore()
+    del pluggable, store, sealer, bulk
 
 
 class OrderDict(TypedDict):

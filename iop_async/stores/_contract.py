@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import evolve
@@ -46,6 +47,21 @@ def check_record(record: Record) -> None:
     if not isinstance(body, bytes):
         msg = f"the body of a record is bytes, not {type(body).__name__}"
         raise TypeError(msg)
+
+
+def check_records(records: Iterable[Record]) -> None:
+    """Raises for a record as :func:`check_record` does; ``ValueError`` where two share a seller.
+
+    Which of the two came last would decide what that seller finds.
+    """
+    found: set[tuple[str, str]] = set()
+    for record in records:
+        check_record(record)
+        for seller_id in record.seller_ids:
+            if (record.scope, seller_id) in found:
+                msg = f"two of the records have the seller {seller_id!r} in common; put one of them"
+                raise ValueError(msg)
+            found.add((record.scope, seller_id))
 
 
 def check_names(*names: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import Final, Self
@@ -11,11 +11,12 @@ from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
 
 from .._closing import ClosesOnExit
+from .._exceptions import StoreError
 from .._inputs import require_aware
 from .._records import Record
 from ..protocols import MAX_LEASE_SECONDS, StoreReport
-from ._base import Pages, utc_now
-from ._contract import check_lease, check_names, check_record, is_repetition
+from ._base import Pages, row_of, utc_now
+from ._contract import check_lease, check_names, check_record, check_records, is_repetition
 
 _MAX_LEASE: Final = timedelta(seconds=MAX_LEASE_SECONDS)
 
@@ -97,6 +98,15 @@ class MemoryStore(ClosesOnExit):
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
         await checkpoint()
+        return self._put(record, release)
+
+    async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
+        """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_records(records)
+        await checkpoint()
+        return [row_of(self._put, record, None) for record in records]
+
+    def _put(self, record: Record, release: str | None) -> Record:
         scope = self._scope(record.scope)
         row = scope.found.get(record.seller_id)
         if row is not None and row.record.seller_id != record.seller_id:

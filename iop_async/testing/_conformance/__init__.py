@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._bulk import Bulk
 from ._crowds import Crowds
 from ._keeping import Keeping
 from ._leasing import Leasing
@@ -11,7 +12,7 @@ from ._writing import Writing
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(Writing, Naming, Leasing, Crowds, Keeping):
+class StoreConformance(Writing, Naming, Leasing, Crowds, Keeping, Bulk):
     """The promises of :class:`~iop_async.protocols.TokenStore`, each of them a test.
 
     Derive a class whose name begins with ``Test``, and tell it how to open a store::
