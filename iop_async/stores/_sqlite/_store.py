@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ..._exceptions import StoreError
 from ..._inputs import require_aware
 from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows, utc_now
+from .._batches import Outcome, put_in_batches
 from .._columns import next_moment, span, to_micros
-from .._contract import check_lease, check_names, check_record
+from .._contract import check_lease, check_names, check_record, check_records
 from .._worker import Worker
-from . import _leases, _rows, _schema, _writes
+from . import _bulk, _leases, _rows, _schema, _writes
 from ._sessions import Reader, Writer
 
 T = TypeVar("T")
@@ -105,6 +107,15 @@ class SQLiteStore(EnteredOnce):
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
         return await self._writer.run(partial(_writes.put, record=record, release=release))
+
+    async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
+        """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_records(records)
+
+        async def put_batch(batch: list[Record]) -> list[Outcome]:
+            return await self._writer.run(partial(_bulk.put_many, records=batch))
+
+        return await put_in_batches(records, put_batch, self.put, count=_bulk.BATCH_MAX)
 
     async def remove(self, scope: str, seller_id: str) -> bool:
         """Forget the record that ``seller_id`` finds; whether there was one."""

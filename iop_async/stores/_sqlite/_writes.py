@@ -40,9 +40,11 @@ _UPDATE: Final = f"UPDATE records SET {_CHANGES} WHERE id = {_ID}"
 _FLOOR: Final = f"""coalesce((SELECT revision FROM floors WHERE scope = :scope
     AND typeof(revision) = 'integer' AND revision BETWEEN 0 AND {MAX_READ_COUNT}), 0)"""
 
-_INSERT: Final = f"""INSERT INTO records
-    (scope, seller, sellers, due_at, dies_at, generation, revision, body)
-    VALUES (:scope, :seller, :sellers, :due_at, :dies_at, :generation, 1 + {_FLOOR}, :body)"""
+INSERT: Final = f"""INSERT INTO records
+    (id, scope, seller, sellers, due_at, dies_at, generation, revision, body)
+    VALUES (:id, :scope, :seller, :sellers, :due_at, :dies_at, :generation, 1 + {_FLOOR}, :body)"""
+
+INDEX: Final = "INSERT OR REPLACE INTO sellers (scope, seller, record) VALUES (?, ?, ?)"
 
 _RAISE_FLOOR: Final = f"""INSERT OR REPLACE INTO floors (scope, revision)
     VALUES (:scope, max(:revision, {_FLOOR}))"""
@@ -78,7 +80,7 @@ def _put_otherwise(db: sqlite3.Connection, record: Record, release: str | None) 
 
 
 def _insert(db: sqlite3.Connection, record: Record) -> int:
-    key = db.execute(_INSERT, _rows.values(record, None)).lastrowid
+    key = db.execute(INSERT, {**_rows.values(record, None), "id": None}).lastrowid
     assert key is not None  # noqa: S101 - an insert has one
     return key
 
@@ -95,10 +97,7 @@ def _index_sellers(db: sqlite3.Connection, key: int, record: Record, before: Seq
             owners[found[1]] = found[0]
     for owner, loser in owners.items():
         _detach_sellers(db, owner, loser, gained)
-    db.executemany(
-        "INSERT OR REPLACE INTO sellers (scope, seller, record) VALUES (?, ?, ?)",
-        [(scope, seller_id, key) for seller_id in gained],
-    )
+    db.executemany(INDEX, [(scope, seller_id, key) for seller_id in gained])
 
 
 def _detach_sellers(db: sqlite3.Connection, key: int, record: Record, taken: Sequence[str]) -> None:
@@ -149,6 +148,11 @@ def _forget(db: sqlite3.Connection, scope: str, seller_ids: Iterable[str]) -> No
         "DELETE FROM sellers WHERE scope = ? AND seller = ?",
         [(scope, seller_id) for seller_id in seller_ids],
     )
+
+
+def floor(db: sqlite3.Connection, scope: str) -> int:
+    """The highest revision of any record of a scope that is gone; new ones begin above it."""
+    return int(db.execute(f"SELECT {_FLOOR}", {"scope": scope}).fetchone()[0])
 
 
 def _raise_revision_floor(db: sqlite3.Connection, scope: str, revision: int) -> None:

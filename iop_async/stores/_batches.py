@@ -1,0 +1,70 @@
+"""Many records in batches, each of which a store writes in few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final, TypeAlias
+
+from .._exceptions import StoreError
+from .._records import Record
+
+Outcome: TypeAlias = "Record | StoreError"
+"""What became of a record: as it was written, or why it was not."""
+
+LONG_BODY: Final = 2**18
+"""Bytes from which a body is written by itself, so that one too large for a server fails alone."""
+
+_BATCH_BYTES: Final = 4 * LONG_BODY
+"""Bytes of bodies in one batch: servers bound what they take at once."""
+
+
+async def put_in_batches(
+    records: Sequence[Record],
+    put_batch: Callable[[list[Record]], Awaitable[Sequence[Outcome | None]]],
+    put: Callable[[Record], Awaitable[Record]],
+    *,
+    count: int,
+) -> list[Outcome]:
+    """Put records, ``count`` of them at most by one ``put_batch``; what became of each.
+
+    Args:
+        put: for long ones, and for those of which ``put_batch`` says nothing (``None``).
+
+    Raises:
+        StoreError: the store failed, and not because of some record.
+    """
+    outcomes: list[Outcome | None] = [None] * len(records)
+    for batch in _batches(records, count):
+        found = await put_batch([records[n] for n in batch])
+        for n, outcome in zip(batch, found, strict=True):
+            outcomes[n] = outcome
+    return [
+        await _put_alone(record, put) if outcome is None else outcome
+        for record, outcome in zip(records, outcomes, strict=True)
+    ]
+
+
+async def _put_alone(record: Record, put: Callable[[Record], Awaitable[Record]]) -> Outcome:
+    try:
+        return await put(record)
+    except StoreError as error:
+        if error.retryable:
+            raise
+        return error.with_traceback(None)  # whose frames hold the body
+
+
+def _batches(records: Sequence[Record], count: int) -> Iterator[list[int]]:
+    """Indexes of records that are not long, as many at a time as are to be written at once."""
+    batch: list[int] = []
+    size = 0
+    for n, record in enumerate(records):
+        length = len(record.body)
+        if length >= LONG_BODY:
+            continue
+        if len(batch) == count or size + length > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(n)
+        size += length
+    if batch:
+        yield batch
