@@ -20,6 +20,10 @@ MAX_READ_COUNT: Final = MAX_COUNT // 2
 """A generation or revision above it was planted. What was read can still be counted on, therefore,
 and written again."""
 
+CLAIM_WINDOW: Final = 500
+"""A claim takes the earliest expiries of so many records that fell due first, however many more are
+due: what it costs depends neither on those nor on the ones that are leased."""
+
 _MAX_REVISION: Final = 2**63 - 1
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from heapq import nsmallest
-from typing import Final, Self
+from itertools import count
+from math import inf
+from typing import Final, Self, TypeAlias
 
 from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
@@ -16,50 +20,100 @@ from .._inputs import require_aware
 from .._records import Record
 from ..protocols import MAX_LEASE_SECONDS, StoreReport
 from ._base import Pages, row_of, utc_now
-from ._contract import check_lease, check_names, check_record, check_records, is_repetition
+from ._contract import (
+    CLAIM_WINDOW,
+    check_lease,
+    check_names,
+    check_record,
+    check_records,
+    is_repetition,
+)
 
 _MAX_LEASE: Final = timedelta(seconds=MAX_LEASE_SECONDS)
 
 
-@define
+@define(eq=False)
 class _Row:
     record: Record
+    number: int
     holder: str | None = None
     until: datetime | None = None
 
-    def wake_at(self, now: datetime) -> datetime | None:
-        ends = self._lease_ends(now)
-        if self.record.due_at is None or ends is None:
-            return self.record.due_at
-        return max(self.record.due_at, ends)
-
     def is_leased(self, now: datetime) -> bool:
-        ends = self._lease_ends(now)
-        return ends is not None and ends > now
-
-    def _lease_ends(self, now: datetime) -> datetime | None:
-        is_bounded = self.until is not None and self.until - now <= _MAX_LEASE
-        return self.until if is_bounded else None  # one of a clock that was put back
+        # one that ends beyond all bounds is of a clock that was put back
+        return self.until is not None and now < self.until <= now + _MAX_LEASE
 
     def release(self) -> None:
         self.holder = self.until = None
 
 
+_Index: TypeAlias = "list[tuple[datetime, int, _Row]]"
+"""Rows by a moment, earliest first; the numbers of rows tell those of one moment apart."""
+
+
 @define
 class _Scope:
+    """The rows of a scope.
+
+    Attributes:
+        found: what each seller finds.
+        free: the rows with a due time that nobody leases, by that.
+        leased: the leased ones, by the end of the lease.
+    """
+
     found: dict[str, _Row] = Factory(dict)
+    free: _Index = Factory(list)
+    leased: _Index = Factory(list)
     revision_floor: int = 0
+    _numbers: Iterator[int] = Factory(count)
+
+    def new_row(self, record: Record) -> _Row:
+        return _Row(record, next(self._numbers))
 
     def rows(self) -> Iterator[_Row]:
         return (row for seller_id, row in self.found.items() if seller_id == row.record.seller_id)
+
+    @contextmanager
+    def changing(self, row: _Row) -> Iterator[None]:
+        """Keep the indexes right while a row changes."""
+        self.unlist(row)
+        yield
+        index, moment = self._place(row)
+        if moment is not None:
+            insort(index, (moment, row.number, row))
+
+    def unlist(self, row: _Row) -> None:
+        """Have no claim find a row any more."""
+        index, moment = self._place(row)
+        if moment is not None:
+            at = bisect_left(index, (moment, row.number))
+            if at < len(index) and index[at][2] is row:
+                del index[at]
+
+    def _place(self, row: _Row) -> tuple[_Index, datetime | None]:
+        if row.until is not None:
+            return self.leased, row.until
+        return self.free, row.record.due_at
+
+    def end_leases(self, now: datetime) -> None:
+        """Free the rows whose lease has ended, or cannot be believed."""
+        ended = self.leased[: _after(self.leased, now)]
+        planted = self.leased[_after(self.leased, now + _MAX_LEASE) :]
+        for _, _, row in (*ended, *planted):
+            with self.changing(row):
+                row.release()
+
+
+def _after(index: _Index, moment: datetime) -> int:
+    """Where in an index the rows begin that come after a moment."""
+    return bisect_right(index, (moment, inf))
 
 
 class MemoryStore(ClosesOnExit):
     """Keeps records in this process's memory: for tests, and for tokens that may be lost.
 
     Nothing survives the process, and no other process sees it: a seller whose refresh token was
-    rotated must authorize again after a restart. It is meant for hundreds of sellers, because
-    finding the due ones looks at all of them; :class:`SQLiteStore` does neither.
+    rotated must authorize again after a restart; :class:`SQLiteStore` forgets nobody.
 
     Use it from one event loop at a time. Closing it does nothing, since it opened nothing.
 
@@ -115,17 +169,19 @@ class MemoryStore(ClosesOnExit):
         if row is None or not is_repeated:
             row = self._write(scope, row, record)
         if release is not None and row.holder == release:
-            row.release()
+            with scope.changing(row):
+                row.release()
         return row.record
 
     def _write(self, scope: _Scope, row: _Row | None, record: Record) -> _Row:
         if row is None:
-            row = _Row(evolve(record, revision=scope.revision_floor))
+            row = scope.new_row(evolve(record, due_at=None, revision=scope.revision_floor))
         written = evolve(record, revision=row.record.revision + 1)
         for seller_id in row.record.seller_ids:
             if scope.found.get(seller_id) is row:
                 del scope.found[seller_id]
-        row.record = written
+        with scope.changing(row):
+            row.record = written
         found = map(scope.found.get, written.seller_ids)
         for loser in {id(loser): loser for loser in found if loser is not None}.values():
             _detach_sellers(scope, loser, written.seller_ids)
@@ -143,6 +199,7 @@ class MemoryStore(ClosesOnExit):
             return False
         for name in row.record.seller_ids:
             del kept.found[name]
+        kept.unlist(row)
         kept.revision_floor = max(kept.revision_floor, row.record.revision)
         return True
 
@@ -154,17 +211,14 @@ class MemoryStore(ClosesOnExit):
         check_lease(seconds)
         require_aware("due_by", due_by)
         await checkpoint()
-        now = self._now()
-        ready = (
-            row
-            for row in self._scope(scope).rows()
-            if row.record.due_at is not None
-            and row.record.due_at <= due_by
-            and not row.is_leased(now)
-        )
-        claimed = nsmallest(limit, ready, key=_expiry)
+        now, kept = self._now(), self._scope(scope)
+        kept.end_leases(now)
+        window = min(_after(kept.free, due_by), max(CLAIM_WINDOW, limit))
+        first_due = (row for _, _, row in kept.free[:window])
+        claimed = nsmallest(limit, first_due, key=_expiry)
         for row in claimed:
-            row.holder, row.until = holder, now + timedelta(seconds=seconds)
+            with kept.changing(row):
+                row.holder, row.until = holder, now + timedelta(seconds=seconds)
         return [row.record for row in claimed]
 
     async def lease(
@@ -174,23 +228,30 @@ class MemoryStore(ClosesOnExit):
         check_names(scope, seller_id, holder)
         check_lease(seconds, may_be_zero=True)
         await checkpoint()
-        row = self._scope(scope).found.get(seller_id)
-        now = self._now()
+        kept, now = self._scope(scope), self._now()
+        row = kept.found.get(seller_id)
         if row is None or (row.holder != holder and row.is_leased(now)):
             return None
-        if seconds:
-            row.holder, row.until = holder, now + timedelta(seconds=seconds)
-        elif row.holder == holder:
-            row.release()
+        with kept.changing(row):
+            if seconds:
+                row.holder, row.until = holder, now + timedelta(seconds=seconds)
+            elif row.holder == holder:
+                row.release()
         return row.record
 
     async def next_due(self, scope: str) -> datetime | None:
         """The moment at which :meth:`claim` finds something next, leases considered."""
         check_names(scope)
         await checkpoint()
-        now = self._now()
-        moments = (row.wake_at(now) for row in self._scope(scope).rows())
-        return min((moment for moment in moments if moment is not None), default=None)
+        kept = self._scope(scope)
+        kept.end_leases(self._now())
+        leased = (
+            max(until, row.record.due_at)
+            for until, _, row in kept.leased
+            if row.record.due_at is not None
+        )
+        free = (due_at for due_at, _, _ in kept.free[:1])
+        return min((*free, *leased), default=None)
 
     def records(self, scope: str) -> AsyncIterator[Record]:
         """All records of a scope, as they are when the first is asked for."""
@@ -219,7 +280,9 @@ def _detach_sellers(scope: _Scope, row: _Row, taken: tuple[str, ...]) -> None:
     left = tuple(seller_id for seller_id in record.seller_ids if seller_id not in taken)
     if record.seller_id not in left:
         scope.revision_floor = max(scope.revision_floor, record.revision)
-    if left:
+    if not left:
+        scope.unlist(row)
+    else:
         seller_id = record.seller_id if record.seller_id in left else left[0]
         row.record = evolve(
             record, seller_id=seller_id, seller_ids=left, revision=record.revision + 1

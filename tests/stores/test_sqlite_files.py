@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -16,7 +17,10 @@ from store_helpers import BACKENDS, SCOPE, filled, record, rows, run
 
 from iop_async import StaleRecord, StoreError
 from iop_async.stores import SQLAlchemyStore, SQLiteStore
+from iop_async.stores._columns import to_micros
 from iop_async.stores._sqlite import _file, _schema
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -505,3 +509,65 @@ def test_the_log_is_folded_into_the_file_on_closing(path):
     with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:
         assert db.execute("SELECT count(*) FROM records").fetchone() == (len(kept),)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+INDEXES_OF_0_1 = (
+    """CREATE INDEX records_by_due ON records (scope, due_at, lease_until, dies_at)
+        WHERE due_at IS NOT NULL""",
+    """CREATE INDEX records_by_death ON records (scope, dies_at, due_at, lease_until)
+        WHERE due_at IS NOT NULL""",
+)
+STATEMENTS_OF_0_1 = (
+    """SELECT dies_at, id FROM records INDEXED BY records_by_due WHERE scope = :scope
+        AND due_at <= :due_by AND coalesce(lease_until, 0) <= :now LIMIT :limit""",
+    """SELECT dies_at, id FROM records INDEXED BY records_by_death WHERE scope = :scope
+        AND due_at <= :due_by AND coalesce(lease_until, 0) <= :now ORDER BY dies_at LIMIT :limit""",
+    """SELECT due_at, id FROM records INDEXED BY records_by_due
+        WHERE scope = :scope AND due_at IS NOT NULL AND coalesce(lease_until, due_at) <= due_at
+        ORDER BY due_at LIMIT 1""",
+    """SELECT min(lease_until), 1 FROM records INDEXED BY records_by_due
+        WHERE scope = :scope AND due_at < :due_by AND lease_until > due_at""",
+)
+
+
+def indexes(path):
+    return dict(
+        rows(path, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''")
+    )
+
+
+def test_indexes_of_a_file_of_release_0_1_are_renewed(path):
+    """In place, by whichever process comes first; nothing else changes."""
+    run(lambda: filled(path, count=0))
+    new = indexes(path)
+    kept = run(lambda: filled(path, due_at=START))
+    for index in INDEXES_OF_0_1:
+        rows(path, f"DROP INDEX {index.split()[2]}")
+        rows(path, index)
+    assert indexes(path) != new
+
+    async def main():
+        stores = [SQLiteStore(path, now=lambda: START) for _ in range(4)]
+        async with anyio.create_task_group() as tasks:
+            for store in stores:
+                tasks.start_soon(store.next_due, SCOPE)
+        assert [one async for one in stores[0].records(SCOPE)] == kept
+        options = {"due_by": START, "limit": 9, "holder": "a", "seconds": 60}
+        assert await stores[1].claim(SCOPE, **options) == kept
+        for store in stores:
+            await store.aclose()
+
+    run(main)
+    assert indexes(path) == new
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+
+
+def test_statements_of_release_0_1_work_on_a_file_of_this_one(path):
+    """They ask for its indexes by name, and two releases may be at work side by side."""
+    kept = run(lambda: filled(path, due_at=START, dies_at=START))
+    rows(path, "UPDATE records SET lease_until = ? WHERE seller = '2'", to_micros(START) + 1)
+    params = {"scope": SCOPE, "due_by": to_micros(START), "now": to_micros(START), "limit": 9}
+    with closing(sqlite3.connect(path)) as db:
+        found = [db.execute(query, params).fetchall() for query in STATEMENTS_OF_0_1]
+    free = [(to_micros(one.dies_at), key) for key, one in enumerate(kept[:2], 1)]
+    assert found == [free, free, free[:1], [(None, 1)]]

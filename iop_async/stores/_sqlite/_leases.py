@@ -13,40 +13,40 @@ from ..._records import Record
 from ...protocols import MAX_LEASE_SECONDS
 from .._base import Row
 from .._columns import span
+from .._contract import CLAIM_WINDOW
 from . import _rows, _writes
-
-FEW: Final = 1_000
-"""Rather than walk past records that are not due, look at this many that are and sort them."""
 
 _MAX_ROUNDS: Final = 100
 """Rounds of one claim: it goes on to the next candidates where some cannot be read."""
 
+_LEAST: Final = -(2**63)
+"""Nothing that a column may hold beside NULL comes before it."""
+
 # A lease that ends beyond all bounds, or holds no number, is none: see MAX_LEASE_SECONDS.
 _IS_FREE: Final = "coalesce(lease_until, 0) NOT BETWEEN :now + 1 AND :latest"
 
-_READY: Final = f"due_at <= :due_by AND {_IS_FREE}"
+_IN_INDEX: Final = "FROM records INDEXED BY records_by_due WHERE scope = :scope"
 
-_EXPIRY: Final = f"coalesce(CAST(dies_at AS INTEGER), {_rows.NEVER})"
+# So every record that may be claimed has no lease at all, and claims pass by none of the others.
+_END_LEASES: Final = f"""UPDATE records SET lease_holder = NULL, lease_until = NULL WHERE id IN (
+    SELECT id FROM (
+        SELECT id {_IN_INDEX} AND due_at IS NOT NULL AND lease_until <= :now
+        UNION ALL SELECT id {_IN_INDEX} AND due_at IS NOT NULL AND lease_until > :latest)
+    LIMIT :window)"""
 
-# One row for thousands of candidates: a thread gives up the interpreter for every row it fetches.
-DUE: Final = f"""SELECT group_concat({_EXPIRY} || ' ' || id) FROM (
-    SELECT dies_at, id FROM records INDEXED BY records_by_due
-    WHERE scope = :scope AND {_READY} LIMIT :limit)"""
+# One row for all of them: a thread gives up the interpreter for every row it fetches.
+DUE: Final = f"""SELECT group_concat(id, ',') FROM (
+    SELECT id FROM (
+        SELECT dies_at, id {_IN_INDEX} AND lease_until IS NULL AND due_at <= :due_by
+        ORDER BY due_at LIMIT :window)
+    ORDER BY CAST(dies_at AS INTEGER), id LIMIT :limit)"""
 
-EXPIRING: Final = f"""SELECT group_concat({_EXPIRY} || ' ' || id) FROM (
-    SELECT dies_at, id FROM records INDEXED BY records_by_death
-    WHERE scope = :scope AND {_READY} ORDER BY dies_at LIMIT :limit)"""
+_FIRST_FREE: Final = f"""SELECT CAST(due_at AS INTEGER) {_IN_INDEX}
+    AND lease_until IS NULL AND due_at < :never ORDER BY due_at LIMIT 1"""
 
-# Both pass by the records that are leased, which are as many as are being worked on.
-_FIRST_FREE: Final = """SELECT CAST(due_at AS INTEGER) FROM records INDEXED BY records_by_due
-    WHERE scope = :scope AND due_at < :never
-        AND (coalesce(lease_until, due_at) <= due_at OR lease_until > :latest)
-    ORDER BY due_at LIMIT 1"""
-
-_FIRST_LEASE_TO_END: Final = """SELECT CAST(min(lease_until) AS INTEGER)
-    FROM records INDEXED BY records_by_due
-    WHERE scope = :scope AND due_at < :due_at AND lease_until > due_at
-        AND lease_until <= :latest"""
+_FIRST_LEASED: Final = f"""SELECT CAST(min(
+        CASE WHEN lease_until > :latest THEN due_at ELSE max(due_at, lease_until) END) AS INTEGER)
+    {_IN_INDEX} AND lease_until >= :least AND due_at < :never"""
 
 _TAKE: Final = "UPDATE records SET lease_holder = :holder, lease_until = :until"
 
@@ -91,11 +91,13 @@ def claim(db: sqlite3.Connection, scope: str, *, due_by: int, limit: int, lease:
     Rows that cannot be read are leased as well, beyond the limit: so they neither take the places
     of others nor come back at once.
     """
-    params = {"scope": scope, "due_by": due_by, **asdict(lease)}
+    window = max(CLAIM_WINDOW, limit)
+    params = {"scope": scope, "due_by": due_by, "window": window, **asdict(lease)}
+    db.execute(_END_LEASES, params)
     claimed: list[Row] = []
     readable = 0
     for _ in range(_MAX_ROUNDS):
-        keys = _due(db, params, limit - readable)
+        keys = _due(db, {**params, "limit": limit - readable})
         rows = _rows.by_id(db, scope, keys)
         db.execute(f"{_TAKE} WHERE {_rows.among(keys)}", asdict(lease))
         claimed += rows
@@ -105,14 +107,10 @@ def claim(db: sqlite3.Connection, scope: str, *, due_by: int, limit: int, lease:
     return Claimed(claimed, lease)
 
 
-def _due(db: sqlite3.Connection, params: Mapping[str, str | int], limit: int) -> list[int]:
+def _due(db: sqlite3.Connection, params: Mapping[str, str | int]) -> list[int]:
     """Keys of rows that may be leased."""
-    few = max(FEW, limit)
-    candidates = _candidates(db, DUE, {**params, "limit": few + 1})
-    if len(candidates) > few:
-        # so many are due that the earliest expiries are soon found among all
-        candidates = _candidates(db, EXPIRING, {**params, "limit": limit})
-    return [key for _, key in sorted(candidates)[:limit]]
+    (found,) = db.execute(DUE, params).fetchone()
+    return [int(key) for key in found.split(b",")] if found else []
 
 
 def unclaim(db: sqlite3.Connection, claimed: Claimed) -> None:
@@ -121,14 +119,6 @@ def unclaim(db: sqlite3.Connection, claimed: Claimed) -> None:
     for row in claimed.rows if claimed.is_new else ():
         if isinstance(row, Record):
             _writes.give_back(db, row.scope, row.seller_id, lease.holder, until=lease.until)
-
-
-def _candidates(
-    db: sqlite3.Connection, statement: str, values: Mapping[str, str | int]
-) -> list[tuple[int, int]]:
-    (found,) = db.execute(statement, values).fetchone()
-    pairs = (pair.split() for pair in found.split(b",")) if found else ()
-    return [(int(dies_at), int(key)) for dies_at, key in pairs]
 
 
 def take(db: sqlite3.Connection, scope: str, seller_id: str, lease: Lease) -> Claimed:
@@ -154,9 +144,7 @@ def take(db: sqlite3.Connection, scope: str, seller_id: str, lease: Lease) -> Cl
 
 def next_due(db: sqlite3.Connection, scope: str, *, now: int) -> int | None:
     """The moment at which a claim finds something next, in microseconds."""
-    params = {"scope": scope, "never": _rows.NEVER, "latest": now + span(MAX_LEASE_SECONDS)}
-    row = db.execute(_FIRST_FREE, params).fetchone()
-    free = row[0] if row else _rows.NEVER
-    (leased,) = db.execute(_FIRST_LEASE_TO_END, {**params, "due_at": free}).fetchone()
-    first = min(free, _rows.NEVER if leased is None else leased)
-    return None if first == _rows.NEVER else first
+    latest = now + span(MAX_LEASE_SECONDS)
+    params = {"scope": scope, "never": _rows.NEVER, "latest": latest, "least": _LEAST}
+    found = [db.execute(query, params).fetchone() for query in (_FIRST_FREE, _FIRST_LEASED)]
+    return min((row[0] for row in found if row and row[0] is not None), default=None)

@@ -34,11 +34,6 @@ TABLES: Final[Sequence[str]] = (
         lease_until INTEGER,
         body BLOB NOT NULL
     )""",
-    "CREATE INDEX records_of_scope ON records (scope)",
-    """CREATE INDEX records_by_due ON records (scope, due_at, lease_until, dies_at)
-        WHERE due_at IS NOT NULL""",
-    """CREATE INDEX records_by_death ON records (scope, dies_at, due_at, lease_until)
-        WHERE due_at IS NOT NULL""",
     """CREATE TABLE sellers (
         scope TEXT NOT NULL,
         seller TEXT NOT NULL,
@@ -52,6 +47,22 @@ TABLES: Final[Sequence[str]] = (
         revision INTEGER NOT NULL
     ) WITHOUT ROWID""",
 )
+
+# Release 0.1 asks for indexes by these names, and for the last one it is alone.
+INDEXES: Final[Mapping[str, str]] = {
+    "records_of_scope": "CREATE INDEX records_of_scope ON records (scope)",
+    "records_by_due": """CREATE INDEX records_by_due
+        ON records (scope, lease_until, due_at, dies_at) WHERE due_at IS NOT NULL""",
+    "records_by_death": "CREATE INDEX records_by_death ON records (scope, dies_at)",
+}
+
+SUPERSEDED: Final[Sequence[str]] = (
+    """CREATE INDEX records_by_due ON records (scope, due_at, lease_until, dies_at)
+        WHERE due_at IS NOT NULL""",
+    """CREATE INDEX records_by_death ON records (scope, dies_at, due_at, lease_until)
+        WHERE due_at IS NOT NULL""",
+)
+"""Indexes of release 0.1, to the letter: others of the same names take their place."""
 
 _TRIALS: Final[Sequence[str]] = (
     """SELECT id, scope, seller, sellers, due_at, dies_at, generation, revision, lease_holder,
@@ -67,7 +78,7 @@ UPGRADES: Final[Mapping[int, Sequence[str]]] = {}
 def create(db: sqlite3.Connection) -> None:
     """Make an empty database a token store."""
     db.execute("BEGIN IMMEDIATE")
-    for statement in TABLES:
+    for statement in (*TABLES, *INDEXES.values()):
         db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")
@@ -107,3 +118,15 @@ def upgrade(db: sqlite3.Connection, path: Path) -> None:
             db.execute(f"PRAGMA user_version = {version + 1}")
         db.execute("COMMIT")
     require_current(db, path)
+    if _superseded(db):
+        db.execute("BEGIN IMMEDIATE")
+        for name in _superseded(db):  # read again, as above
+            db.execute(f"DROP INDEX {name}")
+            db.execute(INDEXES[name])
+        db.execute("COMMIT")
+
+
+def _superseded(db: sqlite3.Connection) -> list[str]:
+    """Names of the indexes that are as an older release made them."""
+    made = dict(db.execute("SELECT sql, name FROM sqlite_master WHERE type = 'index'").fetchall())
+    return [made[sql.encode()].decode() for sql in SUPERSEDED if sql.encode() in made]
