@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from attrs import evolve
@@ -99,6 +100,11 @@ def check_lease(seconds: float, *, may_be_zero: bool = False) -> None:
             "outlive its holder. Renew shorter ones"
         )
         raise ValueError(msg)
+
+
+def by_expiry(record: Record) -> tuple[bool, datetime | None]:
+    """Sort key of what a claim returns: earliest expiry first, those without one last."""
+    return record.dies_at is None, record.dies_at
 
 
 def is_repetition(stored: Record | None, record: Record) -> bool:

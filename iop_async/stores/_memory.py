@@ -22,6 +22,7 @@ from ..protocols import MAX_LEASE_SECONDS, StoreReport
 from ._base import Pages, row_of, utc_now
 from ._contract import (
     CLAIM_WINDOW,
+    by_expiry,
     check_lease,
     check_names,
     check_record,
@@ -215,7 +216,7 @@ class MemoryStore(ClosesOnExit):
         kept.end_leases(now)
         window = min(_after(kept.free, due_by), max(CLAIM_WINDOW, limit))
         first_due = (row for _, _, row in kept.free[:window])
-        claimed = nsmallest(limit, first_due, key=_expiry)
+        claimed = nsmallest(limit, first_due, key=lambda row: by_expiry(row.record))
         for row in claimed:
             with kept.changing(row):
                 row.holder, row.until = holder, now + timedelta(seconds=seconds)
@@ -268,11 +269,6 @@ class MemoryStore(ClosesOnExit):
 
     def _scope(self, scope: str) -> _Scope:
         return self._scopes.setdefault(scope, _Scope())
-
-
-def _expiry(row: _Row) -> tuple[bool, datetime | None]:
-    dies_at = row.record.dies_at
-    return (dies_at is None, dies_at)
 
 
 def _detach_sellers(scope: _Scope, row: _Row, taken: tuple[str, ...]) -> None:

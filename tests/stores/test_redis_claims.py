@@ -63,6 +63,47 @@ async def test_a_claim_costs_the_same_among_a_few_and_among_many(tmp_path):
         assert sum(few.values()) < 150
 
 
+async def test_a_claim_costs_the_same_however_many_are_due_or_leased(tmp_path):
+    """The first one too: no more is made ready than is chosen from, and no lease is looked at."""
+    with own_server(tmp_path) as server, server.client() as client:
+        async with RedisStore(server.url) as store:
+            await put_all(store, "a", 600, due_at=START)
+            first, second = [await cost_of_a_claim(store, client) for _ in range(2)]
+            assert sum(second.values()) < 400
+            await put_all(store, "b", 2_000, due_at=START - MINUTE)
+            assert len(await claim(store, limit=2_000)) == 2_000
+            await claim(store)
+            assert await cost_of_a_claim(store, client) == second
+            client.flushdb()
+            await put_all(store, "c", 3_000, due_at=START)
+            assert await cost_of_a_claim(store, client) == first
+
+
+async def put_all(store, name, count, **facts):
+    records = [record(f"{name} {n}", dies_at=START + n * MINUTE, **facts) for n in range(count)]
+    await asyncio.gather(*map(store.put, records))
+
+
+async def test_the_earliest_expiry_of_those_that_fell_due_first_is_claimed(store, monkeypatch):
+    """Among as many as a claim looks at; in that order, however many steps it took."""
+    monkeypatch.setattr(_claims, "CLAIM_WINDOW", 4)
+    monkeypatch.setattr(_claims, "BATCH", 3)
+    for n in range(8):
+        await store.put(record(f"{n}", due_at=START - (9 - n) * MINUTE, dies_at=START - n * MINUTE))
+    assert await claim(store, limit=2) == ["3", "2"]
+    assert await claim(store, limit=9) == ["7", "6", "5", "4", "1", "0"]
+
+
+async def test_what_an_older_release_made_ready_is_claimed(store, monkeypatch):
+    """That made all that was due ready at once, which is no more than this one can choose from."""
+    for n in range(8):
+        await store.put(record(f"{n}", due_at=START, dies_at=START - n * MINUTE))
+    assert await claim(store, limit=1) == ["7"]  # with as large a window
+    monkeypatch.setattr(_claims, "CLAIM_WINDOW", 2)
+    assert await claim(store, limit=2) == ["6", "5"]
+    assert await claim(store, limit=9) == ["4", "3", "2", "1", "0"]
+
+
 @pytest.mark.parametrize("batch", [250, 3, 1])
 async def test_a_claim_in_small_steps_is_the_same(store, monkeypatch, batch):
     """Earliest death first, whatever the server looks at in one step."""

@@ -11,6 +11,7 @@ from attrs import Factory, define
 from ..._exceptions import StoreError
 from ..._records import Record
 from .._base import Row, row_of
+from .._contract import CLAIM_WINDOW
 from . import _rows, _scripts
 from ._runner import ScriptCall, ScriptRunner
 
@@ -23,11 +24,11 @@ class Claim:
     """Leases what is due, and can take that back.
 
     Attributes:
-        rows: what was leased, ordered by expiry; what cannot be read is leased too, beyond the
-            limit, so that it neither takes the places of others nor comes back at once.
+        rows: what was leased; what cannot be read is leased too, beyond the limit, so that it
+            neither takes the places of others nor comes back at once.
 
-    A record that has fallen due is put, once, where the next to die is found first. So the first
-    claim after a long pause, when a million are due, takes seconds; those after it do not.
+    Records that have fallen due are put, once each, where the earliest expiry is found first; but
+    no more of them than ``CLAIM_WINDOW`` stand there at a time, however many are due.
     """
 
     runner: ScriptRunner
@@ -45,7 +46,7 @@ class Claim:
         began = b""
         try:
             while wanted > 0:
-                args = (self.due_by, wanted, self.holder, self.span, BATCH, began)
+                args = (self.due_by, wanted, self.holder, self.span, BATCH, began, CLAIM_WINDOW)
                 # not again: what the lost answer named would stay leased by nobody
                 call = ScriptCall(_scripts.CLAIM, self.keys, args)
                 try:

@@ -18,7 +18,7 @@ from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows, row_of
 from .._columns import span, to_micros
-from .._contract import check_lease, check_names, check_record, is_repetition
+from .._contract import by_expiry, check_lease, check_names, check_record, is_repetition
 from . import _claims, _rows, _scripts
 from ._clients import source_of
 from ._runner import ScriptCall, ScriptRunner
@@ -201,7 +201,7 @@ class RedisStore(EnteredOnce, NotPickled):
             span=span(seconds),
         )
         rows = await self._runner.run(lambda: claim.take(limit), undo=claim.undo)
-        return self._skipped.readable(rows)
+        return sorted(self._skipped.readable(rows), key=by_expiry)
 
     async def lease(
         self, scope: str, seller_id: str, *, holder: str, seconds: float

@@ -1,11 +1,13 @@
--- ARGV: due_by, limit, holder, microseconds, how many records to look at in one go, and when the
--- claim began, where this is not its first step: a lease that it gave must not seem to have ended.
+-- ARGV: due_by, limit, holder, microseconds, how many records to look at in one go, when the claim
+-- began, where this is not its first step (a lease that it gave must not seem to have ended), and how
+-- many shall be ready for the earliest expiry to be chosen among them.
 -- Returns whether there may be more, when the claim began, when the leases end, then id, fields and
 -- body of each record. Among them are those that were set aside, because they cannot be read.
 local due_by, limit, holder = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local span, batch = tonumber(ARGV[4]), tonumber(ARGV[5])
 local moment = now()
 local began = ARGV[6] == '' and exact(moment) or ARGV[6]
+local window = tonumber(ARGV[7])
 local ends = moment + span
 local found = {0, began, exact(ends)}
 
@@ -46,12 +48,16 @@ each(ended, give_back)
 local beyond = exact(moment + MAX_SPAN)
 local planted = call('ZRANGEBYSCORE', LEASED, '(' .. beyond, '+inf', 'LIMIT', 0, batch)
 each(planted, give_back)
-local due = call('ZRANGEBYSCORE', WAITING, NOTHING, exact(due_by), 'LIMIT', 0, batch)
-each(due, make_ready)
+local missing = window - call('ZCOUNT', READY, NOTHING, '+inf')
+local due = {}
+if missing > 0 then
+  due = call('ZRANGEBYSCORE', WAITING, NOTHING, exact(due_by), 'LIMIT', 0, math.min(missing, batch))
+  each(due, make_ready)
+end
 
-if math.max(#ended, #planted, #due) == batch then
+if math.max(#ended, #planted, #due) == batch and #due < missing then
   found[1] = 1
-  return found -- the earliest expiry is known only when all that are due are ready
+  return found -- those that fell due first are not all ready
 end
 
 local first = call('ZRANGEBYSCORE', READY, NOTHING, '+inf', 'LIMIT', 0, math.min(limit, batch))

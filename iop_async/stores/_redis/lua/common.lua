@@ -107,25 +107,25 @@ local function lease_end(id, moment)
   return ends and ends <= moment + MAX_SPAN and ends or nil
 end
 
-local function list(id, fields)
-  call('ZREM', WAITING, id)
-  call('ZREM', READY, id)
-  call('ZREM', WAKE, id)
-  if fields.due == '' then
-    return
-  end
-  local ends = call('ZSCORE', LEASED, id)
-  if ends then
-    call('ZADD', WAKE, exact(math.max(tonumber(fields.due), tonumber(ends))), id)
+-- Puts a record where it is found, given when its lease ends, if it has one.
+local function list(id, fields, ends)
+  if fields.due == '' or ends then
+    call('ZREM', WAITING, id)
   else
     call('ZADD', WAITING, fields.due, id)
+  end
+  call('ZREM', READY, id)
+  if fields.due ~= '' and ends then
+    call('ZADD', WAKE, exact(math.max(tonumber(fields.due), tonumber(ends))), id)
+  else
+    call('ZREM', WAKE, id)
   end
 end
 
 local function lend(id, fields, holder, ends)
   call('ZADD', LEASED, exact(ends), id)
   call('HSET', HOLDERS, id, holder)
-  list(id, fields)
+  list(id, fields, ends)
 end
 
 local function give_back(id, fields)

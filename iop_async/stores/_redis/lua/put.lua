@@ -96,6 +96,6 @@ end
 if release ~= '' and call('HGET', HOLDERS, id) == string.sub(release, 2) then
   give_back(id, fields)
 else
-  list(id, fields)
+  list(id, fields, call('ZSCORE', LEASED, id))
 end
 return {fields.revision}
