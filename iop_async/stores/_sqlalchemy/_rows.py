@@ -64,6 +64,16 @@ def value_columns(record: Record) -> dict[str, Any]:
     }
 
 
+def new_row(record: Record, revision: int) -> dict[str, Any]:
+    """All columns of a record that has no row yet, but for its id."""
+    return {
+        **name_columns(record),
+        **value_columns(record),
+        "revision": revision,
+        "lease_until": 0,
+    }
+
+
 def record_of(scope: str, row: Any) -> Record:
     """The record in a row. Raises ``StoreError`` where it holds what no store writes."""
     record = read_record(

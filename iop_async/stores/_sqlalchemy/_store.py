@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -13,15 +13,17 @@ from attrs import evolve
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ..._exceptions import StoreError
 from ..._inputs import require_aware
 from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows
+from .._batches import Outcome, put_in_batches
 from .._columns import next_moment, to_micros
-from .._contract import MAX_READ_COUNT, check_lease, check_names, check_record
+from .._contract import MAX_READ_COUNT, check_lease, check_names, check_record, check_records
 from .._tasks import Tasks
-from . import _leases, _rows, _setup, _survey, _tables, _writes
+from . import _bulk, _leases, _rows, _setup, _survey, _tables, _writes
 from ._engines import POOL_SIZE, open_engine
 from ._sql import Sql
 from ._transactions import Attempts, Transactions
@@ -168,9 +170,28 @@ class SQLAlchemyStore(EnteredOnce):
             return evolve(record, revision=record.revision + 1)
 
         async def put(db: AsyncConnection, sql: Sql) -> Record:
-            return await _writes.put(db, sql, record, release, again=attempts.may_be_done)
+            new = None if record.revision else await _bulk.put_new(db, sql, record)
+            again = attempts.may_be_done
+            return new or await _writes.put(db, sql, record, release, again=again)
 
         return await self._transactions.write(put, attempts)
+
+    async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
+        """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`.
+
+        A thousand at a time are one transaction, but for those that replace a record or take
+        sellers from one.
+        """
+        check_records(records)
+
+        async def put_batch(batch: list[Record]) -> list[Outcome | None]:
+            return await self._transactions.write(partial(_bulk.put_many, records=batch))
+
+        async def put_all() -> list[Outcome]:
+            put = partial(self._put, release=None)
+            return await put_in_batches(records, put_batch, put, count=_bulk.BATCH_MAX)
+
+        return await self._tasks.run(put_all)
 
     async def remove(self, scope: str, seller_id: str) -> bool:
         """Forget the record that ``seller_id`` finds; whether there was one."""

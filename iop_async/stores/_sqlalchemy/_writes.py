@@ -1,7 +1,8 @@
 """Writing records, each function within one transaction.
 
 Whoever changes which record a seller finds locks the scope first, so that no two of them meet
-halfway. All others change one row, and wait for nothing while they hold it.
+halfway. All others change one row, and wait for nothing while they hold it; or insert one for
+sellers that found nothing, see :mod:`._bulk`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class LockedScope:
         while (row := (await db.execute(sql.lock_scope, params)).first()) is None:
             await db.execute(sql.insert_floor, {"scope_key": key, "revision": 0})
         # a floor that was planted must not keep every new record from being read
-        floor = row.revision if _counts(row.revision) else 0
+        floor = row.revision if is_count(row.revision) else 0
         return cls(db, sql, scope, floor, floor)
 
     async def find(self, seller_ids: Collection[str]) -> dict[bytes, int]:
@@ -82,12 +83,7 @@ class LockedScope:
 
     async def insert(self, record: Record) -> int:
         """A new row; its id."""
-        row = {
-            **_rows.name_columns(record),
-            **_rows.value_columns(record),
-            "revision": record.revision,
-            "lease_until": 0,
-        }
+        row = _rows.new_row(record, record.revision)
         made: Any = (await self._db.execute(self._sql.insert, row)).inserted_primary_key
         return int(made.id)
 
@@ -99,7 +95,7 @@ class LockedScope:
 
     async def delete(self, row: Any) -> None:
         """Delete a row; what is put in its place later begins above it."""
-        if _counts(row.revision):
+        if is_count(row.revision):
             self.revision_floor = max(self.revision_floor, row.revision)
         await self._db.execute(self._sql.delete, {"an_id": row.id})
 
@@ -116,7 +112,9 @@ class LockedScope:
         moved = [key for key in keys if found.get(key, row_id) != row_id]
         for some in chunks(moved):
             await self._db.execute(self._sql.move_sellers, {"some_keys": some, "record_id": row_id})
-        gained = [{"seller_key": key, "record_id": row_id} for key in keys if key not in found]
+        # in one order, as whoever inserts new records does: see _bulk
+        missing = sorted(key for key in keys if key not in found)
+        gained = [{"seller_key": key, "record_id": row_id} for key in missing]
         if gained:
             await self._db.execute(self._sql.index_sellers, gained)
 
@@ -135,7 +133,7 @@ class LockedScope:
             await self._db.execute(self._sql.raise_floor, params)
 
 
-def _counts(revision: object) -> bool:
+def is_count(revision: object) -> bool:
     """Whether a store may have written it, so that others can count on from there."""
     return isinstance(revision, int) and 0 <= revision <= MAX_READ_COUNT
 
