@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from anyio.lowlevel import current_token
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import ssl
 
     from ._http.borrowed import AsyncClient, ClientRoute
-    from ._http.proxies import Proxy
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 
@@ -118,13 +117,13 @@ class HttpxTransport(ClosesOnExit):
         if client is not None and proxy is not None:
             msg = "give either a client or a proxy; a client of yours has its own"
             raise ValueError(msg)
-        self._proxy = None if proxy is None else _proxy(proxy)
         self._timeouts: dict[str, float | None] = asdict(timeouts)
         self._limit = max_answer_bytes
         self._user_agent = _user_agent()
         self._max_waiting = max_waiting
         self._max_connections = max_connections
         self._client_route = None if client is None else _client_route(client, self._timeouts)
+        self._pool_routes = _pool_routes(self._timeouts, proxy)
         self._exchanges = PerLoop(self._begin_exchanges)
         self._closed = False
 
@@ -135,7 +134,7 @@ class HttpxTransport(ClosesOnExit):
             tokens = reserved(most)
             calls = max(1, most - tokens)
         slots = Slots(calls, tokens, wait=self._timeouts["pool"], max_waiting=self._max_waiting)
-        route = self._client_route or _pool_route(calls, self._timeouts, self._proxy)
+        route = self._client_route or self._pool_routes(max_connections=calls)
         return Exchanges(route, slots, self._timeouts)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
@@ -191,27 +190,20 @@ def _closed() -> RuntimeError:
     return RuntimeError("this transport is closed; make a new one")
 
 
-# Imported here because httpcore takes almost as long to import as all the rest.
+# Imported here because httpcore takes almost as long to import as all the rest: by whoever makes a
+# transport, lest the first request hold up its event loop.
 def _client_route(client: AsyncClient, timeouts: Mapping[str, float | None]) -> ClientRoute:
     from ._http.borrowed import ClientRoute
 
     return ClientRoute(client, timeouts)
 
 
-def _pool_route(
-    max_connections: int, timeouts: Mapping[str, float | None], proxy: Proxy | None
-) -> Route:
+def _pool_routes(timeouts: Mapping[str, float | None], proxy: object) -> Callable[..., Route]:
     from ._http.connections import PoolRoute
-
-    return PoolRoute(
-        max_connections=max_connections, timeouts=timeouts, tls=tls_context, proxy=proxy
-    )
-
-
-def _proxy(url: object) -> Proxy:
     from ._http.proxies import Proxy
 
-    return Proxy.of(url)
+    through = None if proxy is None else Proxy.of(proxy)
+    return partial(PoolRoute, timeouts=timeouts, tls=tls_context, proxy=through)
 
 
 @cache

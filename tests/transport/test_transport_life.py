@@ -136,3 +136,23 @@ def test_import_costs_neither_httpx_nor_httpcore():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert "iop_async._transport" in shown.stdout.split()
     assert not {"httpx", "httpcore", "trio"} & set(shown.stdout.split())
+
+
+def test_the_first_request_finds_everything_imported():
+    """Importing httpcore takes a tenth of a second, in which an event loop would stand still."""
+    code = """if True:
+        import asyncio, contextlib, sys
+        import iop_async as iop
+
+        async def main():
+            client = iop.Client(iop.App("1", "s"), iop.gateways.Iop("http://127.0.0.1:9"))
+            before = set(sys.modules)
+            async with client:
+                with contextlib.suppress(iop.TransportError):
+                    await client.call("/a")
+            print(*{name.partition(".")[0] for name in set(sys.modules) - before})
+
+        asyncio.run(main())
+    """
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {"httpcore", "httpx", "trio"}.isdisjoint(shown.stdout.split())
