@@ -15,13 +15,13 @@ from attrs import frozen
 
 from .._redact import Secret
 from .._scrub import scrubs_frames
-from ..protocols import Checkable, TokenStore
+from ..protocols import BulkTokenStore, Checkable
 from ._memory import MemoryStore
 from ._options import Read, UnknownOption, UnusableUrl, count, seconds, take_options, text
 from ._sqlite import SQLiteStore
 
 
-class ConfiguredStore(TokenStore, Checkable, Protocol):
+class ConfiguredStore(BulkTokenStore, Checkable, Protocol):
     """A store by its URL: what can be done with it, whatever it turns out to be."""
 
     async def create_tables(self) -> None:
@@ -142,7 +142,7 @@ def _without_encryption(scheme: str, rest: str) -> tuple[str, str | None]:
     return plain, variable[1]
 
 
-def _encrypted(store: TokenStore, variable: str, *, accept_plain: bool) -> ConfiguredStore:
+def _encrypted(store: BulkTokenStore, variable: str, *, accept_plain: bool) -> ConfiguredStore:
     from . import EncryptedStore
 
     problem = "it is not set, or empty"

@@ -3,7 +3,7 @@
 import pytest
 from test_store_promises import WithClock
 
-from iop_async.protocols import Sealer, TokenStore
+from iop_async.protocols import BulkTokenStore, Sealer, TokenStore
 from iop_async.stores import EncryptedStore, MemoryStore, SQLiteStore
 
 KEYS = {"new": b"n" * 32, "old": b"o" * 32}
@@ -47,3 +47,20 @@ def test_it_has_the_shape_of_a_store():
     assert isinstance(store, TokenStore)
     assert isinstance(store, Sealer)
     assert not isinstance(MemoryStore(), Sealer)
+
+
+class OneByOne:
+    """What every store can do, and no more."""
+
+    def __init__(self, store):
+        for name in TokenStore.__dict__:
+            if not name.startswith("_"):
+                setattr(self, name, getattr(store, name))
+
+
+def test_it_takes_many_at_once_where_the_inner_store_does():
+    """Who asks is not told of a short cut that is none."""
+    assert isinstance(EncryptedStore(MemoryStore(), KEYS), BulkTokenStore)
+    plain = OneByOne(MemoryStore())
+    assert isinstance(plain, TokenStore)
+    assert not isinstance(EncryptedStore(plain, KEYS), BulkTokenStore)

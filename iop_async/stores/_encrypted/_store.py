@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,7 @@ from ..._exceptions import StoreError
 from ..._records import Record
 from ..._redact import NotPickled, Secret
 from ..._scrub import scrubs_frames
-from ...protocols import Checkable, StoreReport, TokenStore
+from ...protocols import BulkTokenStore, Checkable, StoreReport, TokenStore
 from .._base import SkippedRows, row_of
 from .._contract import MissingKey, check_record
 from . import _keys, _seals
@@ -52,6 +52,9 @@ class EncryptedStore(NotPickled, ClosesOnExit):
     Earlier releases seal a body without its generation, and such a body opens for any. When no host
     runs one any more, exchange the key, and no old row can be passed off as a newer one.
 
+    It takes many records at once (:class:`~iop_async.protocols.BulkTokenStore`) where the inner
+    store does.
+
     Args:
         inner: where the records are kept. It is taken over: closing this store closes it.
         keys: keys by their ids, in their order: the first is written with, the others are for
@@ -73,6 +76,8 @@ class EncryptedStore(NotPickled, ClosesOnExit):
         self._newest = next(iter(ring.values()))
         self._accept_plain = accept_plain
         self._skipped = SkippedRows()
+        if isinstance(inner, BulkTokenStore):  # so that this one is a bulk store where that is
+            self.put_many = partial(self._put_many, inner)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._inner!r}, keys={list(self._keys)})"
@@ -169,6 +174,15 @@ class EncryptedStore(NotPickled, ClosesOnExit):
         """
         written = await self._inner.put(self.seal(record), release=release)
         return evolve(written, body=record.body)
+
+    async def _put_many(
+        self, inner: BulkTokenStore, records: Sequence[Record]
+    ) -> list[Record | StoreError]:
+        outcomes = await inner.put_many([self.seal(record) for record in records])
+        return [
+            outcome if isinstance(outcome, StoreError) else evolve(outcome, body=record.body)
+            for record, outcome in zip(records, outcomes, strict=True)
+        ]
 
     async def remove(self, scope: str, seller_id: str) -> bool:
         """Forget the record that ``seller_id`` finds, decrypted or not; whether there was one."""

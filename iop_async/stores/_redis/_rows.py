@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from attrs import evolve
+
 from ..._records import Record
 from .._columns import next_moment, read_record, to_micros, unreadable
+from .._contract import is_repetition
 
 _SELLER: Final = re.compile(rb'"seller": ?"((?:[^"\\]|\\.)*)"')
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
@@ -25,6 +28,26 @@ def index_fields(record: Record) -> bytes:
         "generation": str(record.generation),
     }
     return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def put_args(record: Record) -> tuple[int, bytes, bytes]:
+    """A record as the scripts that write it are given it."""
+    return record.revision, index_fields(record), record.body
+
+
+def written(record: Record, answer: Sequence[bytes | None]) -> Record:
+    """The record as it is after a script wrote it, or found that it had been written before.
+
+    Raises:
+        StoreError: it was not written; see :func:`is_repetition`.
+    """
+    revision, *row = answer
+    if int(revision or 0):
+        return evolve(record, revision=int(revision or 0))
+    stored = record_of(record.scope, record.seller_id, row) if row else None
+    is_repetition(stored, record)  # or raises
+    assert stored is not None  # noqa: S101 - there would be nothing to repeat
+    return stored
 
 
 def numbered(scope: str, record_id: bytes, row: Sequence[bytes | None]) -> Record:

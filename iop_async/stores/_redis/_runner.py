@@ -63,7 +63,7 @@ _WAITS_IN_TIMEOUT: Final = 5
 _BEGINNINGS: Final = frozenset({"claim", "lease"})
 """Scripts that a refresh begins with: what it brings must find the same server again."""
 
-_KEPT: Final = frozenset({"check", "claim", "lease", "put", "remove"})
+_KEPT: Final = frozenset({"check", "claim", "lease", "put", "put_many", "remove"})
 """Scripts whose effect must outlive the server, where another may take its place."""
 
 

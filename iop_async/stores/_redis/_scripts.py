@@ -39,17 +39,18 @@ class Script:
     sha: str
 
 
-def _load(name: str) -> Script:
+def _load(name: str, *libraries: str) -> Script:
     folder = Path(__file__).with_name("lua")
     bounds = "".join(f"local {bound} = {value}\n" for bound, value in _BOUNDS.items())
-    parts = ((folder / f"{part}.lua").read_bytes() for part in ("common", name))
+    parts = ((folder / f"{part}.lua").read_bytes() for part in ("common", *libraries, name))
     text = bounds.encode() + b"".join(parts)
     return Script(name, text, sha1(text, usedforsecurity=False).hexdigest())
 
 
 CHECK: Final = _load("check")
 GET: Final = _load("get")
-PUT: Final = _load("put")
+PUT: Final = _load("put", "write")
+PUT_MANY: Final = _load("put_many", "write")
 REMOVE: Final = _load("remove")
 CLAIM: Final = _load("claim")
 UNCLAIM: Final = _load("unclaim")

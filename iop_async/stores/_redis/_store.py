@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
-
-from attrs import evolve
 
 from ..._exceptions import StoreError
 from ..._inputs import require_aware
@@ -17,8 +15,9 @@ from ..._redact import NotPickled
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows, row_of
+from .._batches import Outcome, put_in_batches
 from .._columns import span, to_micros
-from .._contract import by_expiry, check_lease, check_names, check_record, is_repetition
+from .._contract import by_expiry, check_lease, check_names, check_record, check_records
 from . import _claims, _rows, _scripts
 from ._clients import source_of
 from ._runner import ScriptCall, ScriptRunner
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 200
 """Records read at a time by :meth:`RedisStore.records`."""
+
+_PUT_BATCH: Final = 100
+"""Records written in one step, while everybody else waits."""
 
 
 class RedisStore(EnteredOnce, NotPickled):
@@ -152,28 +154,35 @@ class RedisStore(EnteredOnce, NotPickled):
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
-        call = self._call(
-            _scripts.PUT,
-            record.scope,
-            record.revision,
-            _rows.index_fields(record),
-            record.body,
-            "" if release is None else f"={release}",
-        )
-        return await self._runner.run(lambda: self._put(call, record, release))
+        return await self._runner.run(lambda: self._put(record, release))
 
-    async def _put(self, call: ScriptCall, record: Record, release: str | None) -> Record:
-        revision, *row = await self._runner.execute(call)
-        if int(revision):
-            return evolve(record, revision=int(revision))
-        stored = _rows.record_of(record.scope, record.seller_id, row) if row else None
-        is_repetition(stored, record)  # or raises
-        assert stored is not None  # noqa: S101 - there would be nothing to repeat
+    async def _put(self, record: Record, release: str | None = None) -> Record:
+        ended = "" if release is None else f"={release}"
+        call = self._call(_scripts.PUT, record.scope, *_rows.put_args(record), ended)
+        answer = await self._runner.execute(call)
+        written = _rows.written(record, answer)
         # A second try finds that the first one came through, and ended the lease. Whoever has the
         # lease now may be the same holder at its next task.
-        if release is not None and not call.was_lost:
+        if release is not None and not int(answer[0]) and not call.was_lost:
             await self._runner.execute(self._lease_call(record.scope, record.seller_id, release, 0))
-        return stored
+        return written
+
+    async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
+        """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_records(records)
+        return await self._runner.run(
+            lambda: put_in_batches(records, self._put_batch, self._put, count=_PUT_BATCH)
+        )
+
+    async def _put_batch(self, records: Sequence[Record]) -> list[Outcome]:
+        answers: dict[int, Outcome] = {}
+        for scope in {record.scope for record in records}:
+            ours = [n for n, record in enumerate(records) if record.scope == scope]
+            args = (arg for n in ours for arg in _rows.put_args(records[n]))
+            found = await self._runner.execute(self._call(_scripts.PUT_MANY, scope, *args))
+            for n, answer in zip(ours, found, strict=True):
+                answers[n] = row_of(_rows.written, records[n], answer)
+        return [answers[n] for n in range(len(records))]
 
     async def remove(self, scope: str, seller_id: str) -> bool:
         """Forget the record that ``seller_id`` finds; whether there was one."""
