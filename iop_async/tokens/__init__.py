@@ -5,12 +5,22 @@ from ._events import EventKind, EventStream, TokenEvent
 from ._grant import seller_ids_of
 from ._inspection import StoredGrant, read_grant
 from ._manager import TokenManager
-from ._reports import Progress, RefreshReport, SellerStatus
+from ._reports import (
+    ImportOutcome,
+    ImportProgress,
+    ImportReport,
+    Progress,
+    RefreshReport,
+    SellerStatus,
+)
 
 __all__ = [
     "Clock",
     "EventKind",
     "EventStream",
+    "ImportOutcome",
+    "ImportProgress",
+    "ImportReport",
     "Progress",
     "RefreshReport",
     "SellerStatus",

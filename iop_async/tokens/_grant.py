@@ -132,11 +132,15 @@ def seller_ids_of(token: Token) -> tuple[str, ...]:
     that stays the same; where it has nothing, a name made of the access token. Ask with the token
     that ``authorize`` or ``import_token`` returned: a refreshed one may name less.
     """
+    ids = lasting_ids(token) or [hashlib.sha256(token.access_token.encode()).hexdigest()[:16]]
+    return tuple(dict.fromkeys(ids))
+
+
+def lasting_ids(token: Token) -> list[str]:
+    """The ids that a token has for its sellers, which name the next authorization as well."""
     ids = ids_in(token)
     ids = ids or [seller.user_id for seller in token.sellers if seller.user_id]
-    ids = ids or [name for name in (id_without_seller(token),) if name]
-    ids = ids or [hashlib.sha256(token.access_token.encode()).hexdigest()[:16]]
-    return tuple(dict.fromkeys(ids))
+    return ids or [name for name in (id_without_seller(token),) if name]
 
 
 def ids_in(token: Token) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Final, Literal, Self
 
@@ -22,6 +22,7 @@ from ._batch import refresh_due, refresh_many
 from ._composition import make_running, make_vault
 from ._defaults import endpoints_of
 from ._events import Announcer, EventStream
+from ._importing import Importing
 from ._inputs import (
     Settings,
     require_callable,
@@ -29,7 +30,7 @@ from ._inputs import (
     require_token,
     seller_ids_in,
 )
-from ._reports import Progress, RefreshReport, SellerStatus
+from ._reports import ImportProgress, ImportReport, Progress, RefreshReport, SellerStatus
 from ._running import Running
 from ._seller import ManagedSeller
 from ._single_flight import Place
@@ -154,6 +155,39 @@ class TokenManager(NotPickled, ClosesOnExit):
             return token
 
         return (await self._here.authorize(given)).token
+
+    @scrubs_frames
+    async def import_many(
+        self,
+        tokens: Iterable[Token] | AsyncIterable[Token],
+        *,
+        replace: bool = True,
+        on_progress: Callable[[ImportProgress], object] | None = None,
+    ) -> ImportReport:
+        """Keep the grants of any number of sellers, obtained elsewhere, and watch over them.
+
+        As :meth:`import_token` for each, but a pair changes nothing where the seller has that or a
+        later one, by when it was issued and when it ends. So an import may be repeated, after a
+        failure say. Give ``issued_at`` as it was: a pair issued now replaces one whose end nobody
+        knows. A token that is of no use (no refresh token or one that has expired, no seller) costs
+        no other, and is in the report. ::
+
+            report = await tokens.import_many(read_tokens("sellers.jsonl"))
+            print(report.imported, report.failed, report.details)
+
+        Args:
+            tokens: any number; they are read a thousand at a time.
+            replace: put a pair in the place of an older one; ``False`` leaves that.
+            on_progress: called after each; an error in it is reported as an event and goes on.
+
+        Raises:
+            StoreError: the store fails. What ``on_progress`` was told is kept is kept, a few tokens
+                by the journal alone.
+        """
+        require_callable("on_progress", on_progress)
+        limit = self._settings.concurrency
+        importing = Importing(self._here, self._vault, self._clock, replace=replace, limit=limit)
+        return await importing.run(tokens, on_progress)
 
     async def token(self, seller_id: str) -> Token:
         """A token that is good now, refreshed first where it would expire any moment.

@@ -39,6 +39,65 @@ class Progress:
     outcome: Outcome
 
 
+ImportVerdict: TypeAlias = Literal["imported", "replaced", "unchanged", "skipped", "failed"]
+
+
+@frozen
+class ImportOutcome:
+    """What became of one token of an import, without any secret.
+
+    Attributes:
+        position: of the token among those that were given; the first is 0.
+        seller_id: the first of the ids that find it; ``None`` where nobody can tell.
+        verdict: see :class:`ImportReport`.
+        reason: why it was skipped or failed, or that the store does not have it yet.
+    """
+
+    position: int
+    seller_id: str | None
+    verdict: ImportVerdict
+    reason: str = ""
+
+
+@frozen
+class ImportProgress:
+    """How far an import is.
+
+    Attributes:
+        done: tokens whose outcome is known.
+        total: of how many; ``None`` where what was given does not say.
+        latest: the outcome of one of them; they come in no order.
+    """
+
+    done: int
+    total: int | None
+    latest: ImportOutcome
+
+
+@frozen(kw_only=True)
+class ImportReport:
+    """What became of the tokens of an import.
+
+    Attributes:
+        imported: of sellers that had no grant.
+        replaced: in the place of an older pair.
+        unchanged: of sellers that have this pair, or a later one.
+        skipped: left out, since what there is was to stay.
+        failed: bad ones, and those that could not be kept.
+        waiting: of those imported or replaced, how many the journal has alone, until the store is
+            back. Should that have a pair of the seller, it goes before.
+        details: of those skipped and failed, the first 1,000 in the order of their outcomes.
+    """
+
+    imported: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    waiting: int = 0
+    details: tuple[ImportOutcome, ...] = ()
+
+
 @frozen
 class SellerStatus:
     """How a seller's grant is, without any secret.

@@ -25,7 +25,7 @@ from ._refresher import Refresher
 from ._reports import SellerStatus, status_of
 from ._single_flight import Background, Flight, Refresh, SingleFlight
 from ._transitions import WHEN_DUE, RefreshRequest, refusal
-from ._vault import Vault
+from ._vault import Succeeds, Vault
 from ._verdicts import is_store_failure
 
 _log = logging.getLogger("iop_async.tokens")
@@ -183,14 +183,22 @@ class Running:
         retry = partial(self._refresher.retry, seller_id)
         return await self._remembered(seller_id, retry, self._vault.cache.update)
 
-    async def authorize(self, trade: Callable[[], Awaitable[Token]]) -> Grant:
-        """Keep the grant that a trade brings, whoever stops waiting for it."""
+    async def authorize(
+        self, trade: Callable[[], Awaitable[Token]], *, succeeds: Succeeds | None = None
+    ) -> Grant:
+        """Keep the grant that a trade brings, whoever stops waiting for it.
+
+        Args:
+            succeeds: see :meth:`Vault.authorize`.
+        """
         flight = Flight()
-        self.background.start_soon(partial(flight.run, partial(self._authorize, trade)))
+        self.background.start_soon(partial(flight.run, partial(self._authorize, trade, succeeds)))
         return await flight.outcome()
 
-    async def _authorize(self, trade: Callable[[], Awaitable[Token]]) -> Grant:
-        grant = await self._vault.authorize(await trade())
+    async def _authorize(
+        self, trade: Callable[[], Awaitable[Token]], succeeds: Succeeds | None
+    ) -> Grant:
+        grant = await self._vault.authorize(await trade(), succeeds=succeeds)
         self._vault.cache.put(grant)
         self.keeper.wake()
         if not self._vault.has_stored(grant):

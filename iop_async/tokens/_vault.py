@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 
@@ -26,6 +26,8 @@ from ._transitions import authorized, split_off, without_reapproved
 from ._unpersisted import FLUSH_MAX_IN_FLIGHT, Unpersisted
 
 _log = logging.getLogger("iop_async.tokens")
+
+Succeeds: TypeAlias = Callable[[Token, list[Grant]], bool]
 
 _KEEP_TIMEOUT: Final = 10.0
 """Seconds that a store may take for an outcome, which goes to the journal then."""
@@ -258,19 +260,28 @@ class Vault:
         is_newer = waiting is not None and waiting.epoch > grant.epoch
         return waiting if is_newer else None
 
-    async def authorize(self, token: Token) -> Grant:
-        """Keep what the seller has just granted: it replaces whatever there was."""
+    async def authorize(self, token: Token, *, succeeds: Succeeds | None = None) -> Grant:
+        """Keep what the seller has just granted: it replaces whatever there was.
+
+        Args:
+            succeeds: whether it may replace what there is, which else stays, and is returned. Where
+                the store does not say what it has, the token is only for sellers that it lacks.
+        """
         with anyio.CancelScope(shield=True):  # its code is spent
-            grant = await self._authorize(token)
+            grant = await self._authorize(token, succeeds)
         return grant  # noqa: RET504 - for type checkers a scope may end early
 
-    async def _authorize(self, token: Token) -> Grant:
+    async def _authorize(self, token: Token, succeeds: Succeeds | None) -> Grant:
         waiting = self.unpersisted.find(seller_ids_of(token))
+        if waiting is not None and succeeds is not None and not succeeds(token, [waiting]):
+            return waiting
 
-        def approved(stored: list[Grant]) -> Grant:
+        def approved(stored: list[Grant]) -> Grant | None:
+            if succeeds is not None and not succeeds(token, stored):
+                return None
             return authorized(self.scope, token, newest(waiting, *stored))
 
-        grant = approved([])
+        grant = authorized(self.scope, token, waiting)
         superseded = waiting
         if waiting is not None and (others := split_off(waiting, grant)) is not None:
             await self.unpersisted.add(others)
@@ -280,6 +291,8 @@ class Vault:
                 async with self.unpersisted.approvals:
                     written = await self._stored.replace(seller_ids_of(token), approved)
         except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - as in keep
+            if succeeds is not None and waiting is None:
+                grant = changed(grant, epoch=1)  # any that the store turns out to have is later
             await self._spill(grant, error)
             return grant
         if superseded is not None:
@@ -291,6 +304,33 @@ class Vault:
         said = error if isinstance(error, StoreError) else type(error).__name__
         _log.error("seller %s is not in the store, which failed: %s", grant.seller_id, said)
         await self.unpersisted.add(grant)
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether the store takes many grants at once."""
+        return self._stored.takes_many
+
+    async def known(self, seller_ids: Iterable[str]) -> list[Grant]:
+        """The newest grants that some sellers find, in the store or waiting for it."""
+        waiting = self.unpersisted.find(seller_ids)
+        found = await self._stored.find_all(seller_ids)
+        found += [] if waiting is None else [waiting]
+        found.sort(key=lambda grant: grant.age)
+        return list({grant.seller_id: grant for grant in found}.values())
+
+    async def add_many(self, tokens: Sequence[Token]) -> list[StoreError | None]:
+        """Keep tokens of sellers that have no grant, in few round trips; why not, where one is not.
+
+        Raises:
+            StoreError: nobody can tell which of them are kept, or the store does not take many.
+        """
+        kept = await self._stored.write_many(
+            [authorized(self.scope, token, None) for token in tokens]
+        )
+        for token in tokens:
+            for seller_id in seller_ids_of(token):
+                self.cache.drop(seller_id)
+        return kept
 
     async def recover(self) -> None:
         """Take over what an earlier process could only write to the journal.

@@ -248,6 +248,7 @@ ASK = {
     "token": lambda tokens: tokens.token("1001"),
     "refresh": lambda tokens: tokens.refresh("1001"),
     "replace": lambda tokens: tokens.replace("1001", rejected="a"),
+    "import_many": lambda tokens: tokens.import_many([]),
     "refresh_many": lambda tokens: tokens.refresh_many(["1001"]),
     "refresh_due": lambda tokens: tokens.refresh_due(),
     "forget": lambda tokens: tokens.forget("1001"),
