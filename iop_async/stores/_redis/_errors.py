@@ -111,6 +111,7 @@ _CODES: Final[Mapping[str, _Rule]] = {
 # where neither code nor class tells
 _TEXTS: Final[Mapping[str, _Rule]] = {
     "max number of clients": _BUSY_CLIENT,
+    "invalid bulk length": _Rule("the record is too large; it was not written", is_passing=False),
     # of a command within a script: Redis 7.0, and others
     "user executing the script can't": _CODES["NOPERM"],
     "ACL failure in script": _CODES["NOPERM"],

@@ -105,7 +105,7 @@ async def _insert_rows(
     rows = [_rows.new_row(one, floors[_rows.scope_key(one.scope)] + 1) for one in records]
     in_order = sorted(rows, key=_seller_key)
     made = await db.execute(_as_one(db, sql.insert, "id", "seller_key"), in_order)
-    if made.returns_rows:
+    if db.dialect.insert_executemany_returning:
         return {row.seller_key: row.id for row in made}
     found: dict[bytes, int] = {}
     for keys in chunks(map(_seller_key, in_order)):

@@ -40,6 +40,8 @@ class Database:
         typed: a column as an expression that has a value of its type, or none.
         prepare: statements for a new connection of ours; ``{seconds}`` is how long a transaction
             may stand still. A host that is gone without a word would hold its locks for hours.
+        max_statement: asks for the bytes of the longest statement, where the server ends the
+            connection at a longer one, as if it had broken.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Database:
     may_be_pooled: bool = False
     typed: Callable[[Column[Any]], ColumnElement[Any]] = lambda column: column
     prepare: tuple[str, ...] = ()
+    max_statement: str | None = None
 
     @property
     def driver(self) -> str:
@@ -77,6 +80,8 @@ _MYSQL_LIMIT: Final = (
     "SET SESSION wait_timeout = @@wait_timeout /*M!100301, idle_transaction_timeout = IF("
     "@@idle_transaction_timeout BETWEEN 1 AND {seconds}, @@idle_transaction_timeout, {seconds}) */"
 )
+
+_MYSQL_MAX_STATEMENT: Final = "SELECT @@max_allowed_packet"
 
 
 def _insert_or_keep(table: Table) -> Insert:
@@ -108,6 +113,7 @@ _MYSQL: Final = Database(
     clock=_MYSQL_CLOCK,
     skips_locked_since=(8, 0, 1),
     insert_missing=_insert_or_keep,
+    max_statement=_MYSQL_MAX_STATEMENT,
     prepare=(_MYSQL_LIMIT,),
 )
 _MARIADB: Final = Database(
@@ -116,6 +122,7 @@ _MARIADB: Final = Database(
     clock=_MYSQL_CLOCK,
     skips_locked_since=(10, 6),
     insert_missing=_insert_or_keep,
+    max_statement=_MYSQL_MAX_STATEMENT,
     prepare=(_MYSQL_LIMIT,),
 )
 _SQLITE: Final = Database(

@@ -115,7 +115,7 @@ _CROWDED: Final = DatabaseFailure(
 _STOPPED: Final = DatabaseFailure(
     "the statement took longer than the database allows, or was stopped"
 )
-_TOO_LARGE: Final = DatabaseFailure("the record is too large; it was not written", is_passing=False)
+TOO_LARGE: Final = DatabaseFailure("the record is too large; it was not written", is_passing=False)
 _POOL: Final = DatabaseFailure(
     "no connection of the pool became free in time; make the pool larger, or look for what keeps "
     "its connections"
@@ -143,7 +143,7 @@ _FAILURES: Final[Mapping[DatabaseFailure, str]] = {
     _READ_ONLY: "25006 1290 1792 1836 SQLITE_READONLY",
     _CROWDED: "53300 1040 1203 1226",
     _STOPPED: "57014 1317 1969 3024",
-    _TOO_LARGE: "54000 1153 1301 SQLITE_TOOBIG",
+    TOO_LARGE: "54000 1153 1301 SQLITE_TOOBIG",
 }
 _BY_CODE: Final = {code: failure for failure, codes in _FAILURES.items() for code in codes.split()}
 

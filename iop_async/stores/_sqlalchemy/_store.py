@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from attrs import evolve
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..._exceptions import StoreError
@@ -19,12 +19,13 @@ from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows
-from .._batches import Outcome, put_in_batches
+from .._batches import LONG_BODY, Outcome, put_in_batches
 from .._columns import next_moment, to_micros
 from .._contract import MAX_READ_COUNT, check_lease, check_names, check_record, check_records
 from .._tasks import Tasks
 from . import _bulk, _leases, _rows, _setup, _survey, _tables, _writes
 from ._engines import POOL_SIZE, open_engine
+from ._errors import TOO_LARGE
 from ._sql import Sql
 from ._transactions import Attempts, Transactions
 
@@ -160,6 +161,8 @@ class SQLAlchemyStore(EnteredOnce):
         return await self._tasks.run(partial(self._put, record, release))
 
     async def _put(self, record: Record, release: str | None) -> Record:
+        if len(record.body) >= LONG_BODY:
+            await self._require_room(record)
         # repeated after a lost acknowledgement, the first finds nothing to do, and the second
         # that it was done
         attempts = Attempts()
@@ -175,6 +178,15 @@ class SQLAlchemyStore(EnteredOnce):
             return new or await _writes.put(db, sql, record, release, again=again)
 
         return await self._transactions.write(put, attempts)
+
+    async def _require_room(self, record: Record) -> None:
+        """Raises ``StoreError`` where the server takes no statement as long as this one will be."""
+        ask = self._engine.database.max_statement
+        if ask is None:
+            return
+        room = await self._transactions.read(lambda db, _: db.scalar(text(ask)))
+        if 2 * len(record.body) + LONG_BODY > room:  # sent as digits, with sellers beside them
+            raise TOO_LARGE.error(self._engine.where, "max_allowed_packet")
 
     async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
         """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`.

@@ -37,8 +37,10 @@ REPLACE: Final = f"""UPDATE records SET {_CHANGES} WHERE id = {_ID}
 _UPDATE: Final = f"UPDATE records SET {_CHANGES} WHERE id = {_ID}"
 
 # A floor that was planted must not keep every new record from being written.
-_FLOOR: Final = f"""coalesce((SELECT revision FROM floors WHERE scope = :scope
-    AND typeof(revision) = 'integer' AND revision BETWEEN 0 AND {MAX_READ_COUNT}), 0)"""
+_STORED_FLOOR: Final = f"""SELECT revision FROM floors WHERE scope = :scope
+    AND typeof(revision) = 'integer' AND revision BETWEEN 0 AND {MAX_READ_COUNT}"""
+
+_FLOOR: Final = f"coalesce(({_STORED_FLOOR}), 0)"
 
 INSERT: Final = f"""INSERT INTO records
     (id, scope, seller, sellers, due_at, dies_at, generation, revision, body)
@@ -152,7 +154,8 @@ def _forget(db: sqlite3.Connection, scope: str, seller_ids: Iterable[str]) -> No
 
 def floor(db: sqlite3.Connection, scope: str) -> int:
     """The highest revision of any record of a scope that is gone; new ones begin above it."""
-    return int(db.execute(f"SELECT {_FLOOR}", {"scope": scope}).fetchone()[0])
+    stored = db.execute(_STORED_FLOOR, {"scope": scope}).fetchone()
+    return stored[0] if stored else 0
 
 
 def _raise_revision_floor(db: sqlite3.Connection, scope: str, revision: int) -> None:
