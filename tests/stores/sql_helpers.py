@@ -111,8 +111,11 @@ class Proxy:
         self._streams.clear()
 
     def cut_at(self, *markers):
-        """Once each: carry what holds these words to the server, and break before it answers."""
-        self._cut_at = [marker.encode() for marker in markers]
+        """Once each: carry what holds these words to the server, and break before it answers.
+
+        MySQL is sent values as hexadecimal digits.
+        """
+        self._cut_at = [(marker.encode(), marker.encode().hex().encode()) for marker in markers]
 
     @asynccontextmanager
     async def closed_after_cut(self):
@@ -123,6 +126,9 @@ class Proxy:
         finally:
             self._closes = False
             self._opened.set()
+
+    def passed(self, *, to_server):
+        """Something was said, in one of the two directions."""
 
     async def _serve(self, reader, writer):
         await self._opened.wait()
@@ -137,10 +143,11 @@ class Proxy:
     async def _carry(self, reader, writer, lost, *, watch=False):
         with suppress(OSError):
             while data := await reader.read(65536):
+                self.passed(to_server=watch)
                 if self.is_silent:
                     continue
                 said = data.replace(b"READ COMMITTED", b"")  # which is no commit
-                if watch and self._cut_at and self._cut_at[0] in said:
+                if watch and self._cut_at and any(one in said for one in self._cut_at[0]):
                     del self._cut_at[0]
                     self.cuts += 1
                     lost.set()

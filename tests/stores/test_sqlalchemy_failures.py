@@ -58,6 +58,7 @@ async def test_a_host_that_is_gone_without_a_word_keeps_no_record_locked(server)
     kept = await store.put(record())
     await on_its_connection(gone)
     async with gone._engine.pool.connect() as db:
+        await gone._engine.begin(db)
         await db.execute(text(f"UPDATE {server.prefix}records SET revision = revision"))
         assert (await store.put(kept)).revision == kept.revision + 1
         await db.invalidate()
@@ -155,13 +156,16 @@ async def test_killed_connections_lose_nothing(server):
 
 
 async def test_a_lost_acknowledgement_is_made_good(server):
-    """The commit arrived, its answer did not: every write is made once, and its caller told so."""
+    """The commit arrived, its answer did not: every write is made once, and its caller told so.
+
+    A statement outside of a transaction is its own commit: it breaks off where its values are sent.
+    """
     async with Proxy(server.url) as proxy:
         store = server.store(proxy.url)
         await on_its_connection(store)
 
-        async def cut_off(attempt):
-            proxy.cut_at("COMMIT")
+        async def cut_off(attempt, marker="COMMIT"):
+            proxy.cut_at(marker)
             before = proxy.cuts
             result = await attempt
             assert proxy.cuts == before + 1
@@ -169,11 +173,12 @@ async def test_a_lost_acknowledgement_is_made_good(server):
 
         first = await cut_off(store.put(record("1001", "1002")))
         assert first.revision == 1
-        second = await cut_off(store.put(evolve(first, body=b"second"), release="a"))
+        second = await cut_off(store.put(evolve(first, body=b"second"), release="a"), "second")
         assert second.revision == 2
         third = await cut_off(store.put(evolve(second, seller_ids=("1001", "1003"))))
         assert third.revision == 3
-        assert await cut_off(store.lease(SCOPE, "1003", holder="a", seconds=60)) == third
+        lease = store.lease(SCOPE, "1003", holder="somebody", seconds=60)
+        assert await cut_off(lease, "somebody") == third
         assert await store.get(SCOPE, "1001") == third
         assert await store.get(SCOPE, "1002") is None
         assert await cut_off(store.remove(SCOPE, "1001")) is True
@@ -234,26 +239,35 @@ async def test_removing_once_more_removes_what_was_not_removed(server):
 
 
 ENDINGS = {
-    "give back": lambda store, _: store.lease(SCOPE, "1001", holder="a", seconds=0),
-    "write": lambda store, kept: store.put(evolve(kept, body=b"2"), release="a"),
-    "first write": lambda store, _: store.put(record("new", "1001"), release="a"),
+    "give back": (
+        "somebody",
+        lambda store, _: store.lease(SCOPE, "1001", holder="somebody", seconds=0),
+    ),
+    "write": (
+        "somebody",
+        lambda store, kept: store.put(evolve(kept, body=b"2"), release="somebody"),
+    ),
+    "first write": (
+        "COMMIT",
+        lambda store, _: store.put(record("new", "1001"), release="somebody"),
+    ),
 }
 
 
-@pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS)
-async def test_ending_a_lease_once_more_spares_a_newer_one(server, end):
+@pytest.mark.parametrize(("marker", "end"), ENDINGS.values(), ids=ENDINGS)
+async def test_ending_a_lease_once_more_spares_a_newer_one(server, marker, end):
     """Of the same holder, at its next task; whether the lease is given back or ends by a write."""
     async with Proxy(server.url) as proxy, server.store() as other:
         kept = await other.put(record())
 
         async def lease():
-            while not await other.lease(SCOPE, "1001", holder="a", seconds=60):
+            while not await other.lease(SCOPE, "1001", holder="somebody", seconds=60):
                 await asyncio.sleep(0.01)  # the commit is on its way
 
         await lease()
         async with server.store(proxy.url) as store:
             await on_its_connection(store)
-            assert await with_something_between(proxy, end(store, kept), between=lease)
+            assert await with_something_between(proxy, end(store, kept), marker, between=lease)
             assert await store.lease(SCOPE, "1001", holder="b", seconds=60) is None
 
 
@@ -278,7 +292,7 @@ async def test_a_connection_that_breaks_again_and_again_is_told(server):
         store = server.store(proxy.url)
         kept = await store.put(record())
         await on_its_connection(store)
-        proxy.cut_at(*["COMMIT"] * 9)
+        proxy.cut_at(*["second"] * 9)
         with pytest.raises(StoreError, match="the connection broke") as caught:
             await store.put(evolve(kept, body=b"second"))
         assert caught.value.retryable
@@ -426,18 +440,34 @@ def a_commit_undoes_all(server, monkeypatch):
     """Lets the next commit of a store undo everything and say so; then somebody else writes."""
 
     def arrange(store, meanwhile):
-        commit, left = AsyncConnection.commit, [Undone(server)]
+        commit, execute, left = AsyncConnection.commit, AsyncConnection.execute, [Undone(server)]
+
+        async def fail():
+            error = sa.exc.OperationalError("COMMIT", {}, left.pop())
+            await meanwhile()
+            raise error
 
         async def commit_or_fail(db):
             if db.engine is store._engine.pool and left:
-                error = sa.exc.OperationalError("COMMIT", {}, left.pop())
                 await db.rollback()
-                await meanwhile()
-                raise error
+                await fail()
             await commit(db)
 
+        async def execute_or_fail(db, statement, *values):
+            is_commit = statement.is_update and not in_transaction(db)
+            if db.engine is store._engine.pool and is_commit and left:
+                await fail()
+            return await execute(db, statement, *values)
+
         monkeypatch.setattr(AsyncConnection, "commit", commit_or_fail)
+        monkeypatch.setattr(AsyncConnection, "execute", execute_or_fail)
         return left
+
+    def in_transaction(db):
+        raw = db.sync_connection.connection
+        if server.name == "mariadb":
+            return raw.driver_connection.get_transaction_status()
+        return raw.dbapi_connection.isolation_level != "autocommit"
 
     return arrange
 

@@ -55,7 +55,8 @@ async def fill(database, due):
 async def everything(store):
     """One use of every method, and of every way through it."""
     for n in range(5):
-        await store.put(record(f"{n}", f"also {n}", due_at=START, dies_at=START + n * MINUTE))
+        due_at, dies_at = START - MINUTE, START + n * MINUTE
+        await store.put(record(f"{n}", f"also {n}", due_at=due_at, dies_at=dies_at))
     kept = await store.get(SCOPE, "also 1")
     kept = await store.put(evolve(kept, body=b"new"))
     kept = await store.put(evolve(kept, seller_ids=("1", "also 2")), release="a")
@@ -96,7 +97,10 @@ async def read_rows(db, database, statement, values):
 
 
 async def _handled(db):
-    rows = await db.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+    rows = await db.exec_driver_sql(
+        "SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%%' "
+        "OR Variable_name = 'Handler_icp_attempts'"
+    )
     return sum(int(row[1]) for row in rows)
 
 
@@ -106,7 +110,7 @@ def remembered(engine):
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def asked(connection, cursor, statement, values, context, many):
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             seen.setdefault(statement, values[0] if many else values)
 
     return seen
@@ -121,12 +125,28 @@ async def test_no_statement_looks_at_all_records(server, due):
         store = server.store(engine)
         await everything(store)
         asked = dict(seen)
-        assert any("FOR UPDATE SKIP LOCKED" in one for one in asked)
+        assert any("SKIP LOCKED" in one for one in asked)
         async with engine.connect() as db:
             for statement, values in asked.items():
                 rows = await read_rows(db, server, statement, values)
-                assert rows <= 3 * _leases.SORT_MAX_ROWS, (rows, statement)
+                # MariaDB counts a row in the index, in the table and in the window of those to sort
+                assert rows <= 4 * _leases.SORT_MAX_ROWS, (rows, statement)
                 await db.rollback()
+
+
+async def test_a_page_is_read_from_where_the_last_one_ended(server):
+    """And not from the beginning of its scope, whatever index that is known by."""
+    await fill(server, 0)
+    ((last,),) = await server.execute("SELECT max(id) FROM {t}records")
+    async with server.engine() as engine:
+        store = server.store(engine)
+        await store.next_due(SCOPE)
+        sql = store._transactions._sql
+        seen = remembered(engine)
+        async with engine.connect() as db:
+            await _rows.page(db, sql, SCOPE, last - 1_000)
+            ((statement, values),) = seen.items()
+            assert await read_rows(db, server, statement, values) <= 3 * _rows._PAGE_SIZE
 
 
 @pytest.mark.parametrize("due", [20, 5_000], ids=["few are due", "many are due"])
@@ -142,8 +162,8 @@ async def test_no_statement_scans_a_file(tables_of_sqlite, due):
             for statement, values in asked.items():
                 plan = await db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
                 for step in plan:
-                    scans = step[3].startswith("SCAN") and "layout" not in step[3]
-                    assert not scans, (step, statement)
+                    is_bounded = step[3] == "SCAN due" or "layout" in step[3]
+                    assert is_bounded or not step[3].startswith("SCAN"), (step, statement)
                 await db.rollback()
 
 
@@ -152,23 +172,26 @@ def tables_of_sqlite(tables):
     return tables("aiosqlite")
 
 
-@pytest.mark.parametrize("few", [500, 3], ids=["few are due", "many are due"])
-async def test_both_ways_to_find_what_is_due_find_the_same(database, monkeypatch, few):
-    """Earliest death first, whichever way is taken."""
-    monkeypatch.setattr(_leases, "SORT_MAX_ROWS", few)
+@pytest.mark.parametrize("most", [500, 30], ids=["few are due", "many are due"])
+async def test_the_earliest_expiry_goes_first_among_those_that_fell_due_first(
+    database, monkeypatch, most
+):
+    """Among all that are due, where no more are due than are sorted."""
+    monkeypatch.setattr(_leases, "SORT_MAX_ROWS", most)
     chance = random.Random(3)
-    deaths = {f"{n}": START + chance.randrange(10**6) * MINUTE / 60 for n in range(100)}
+    seconds = [n - 50 for n in range(100)]
+    chance.shuffle(seconds)
     async with database.store() as store:
-        for seller, dies_at in deaths.items():
-            due_at = START + chance.choice((-1, 1)) * MINUTE
-            await store.put(record(seller, due_at=due_at, dies_at=dies_at))
+        for n, offset in enumerate(seconds):
+            dies_at = START + chance.randrange(10**6) * MINUTE / 60
+            due_at = START + timedelta(seconds=offset)
+            await store.put(record(f"{n}", due_at=due_at, dies_at=dies_at))
         due = [one async for one in store.records(SCOPE) if one.due_at < START]
         for one in due[::5]:
             await store.lease(SCOPE, one.seller_id, holder="other", seconds=600)
-        expected = sorted(
-            (one.seller_id for one in due if one not in due[::5]), key=deaths.__getitem__
-        )
-        found = []
-        while some := await store.claim(SCOPE, due_by=START, limit=7, holder="a", seconds=600):
-            found += [one.seller_id for one in some]
-        assert found == expected
+        left = sorted((one for one in due if one not in due[::5]), key=lambda one: one.due_at)
+        by = START - timedelta(seconds=1)
+        while some := await store.claim(SCOPE, due_by=by, limit=7, holder="a", seconds=600):
+            assert some == sorted(left[:most], key=lambda one: one.dies_at)[:7]
+            left = [one for one in left if one not in some]
+        assert not left

@@ -42,6 +42,11 @@ class Database:
             may stand still. A host that is gone without a word would hold its locks for hours.
         max_statement: asks for the bytes of the longest statement, where the server ends the
             connection at a longer one, as if it had broken.
+        begin: what begins a transaction on a connection of ours, whose session commits each
+            statement by itself otherwise; ``None`` where the driver does all that.
+        switches_freely: whether a connection commits each statement by itself is the driver's to
+            decide, and costs no round trip.
+        returns_updated: it has ``UPDATE ... RETURNING``.
     """
 
     name: str
@@ -55,6 +60,9 @@ class Database:
     typed: Callable[[Column[Any]], ColumnElement[Any]] = lambda column: column
     prepare: tuple[str, ...] = ()
     max_statement: str | None = None
+    begin: str | None = None
+    switches_freely: bool = False
+    returns_updated: bool = False
 
     @property
     def driver(self) -> str:
@@ -80,6 +88,13 @@ _MYSQL_LIMIT: Final = (
     "SET SESSION wait_timeout = @@wait_timeout /*M!100301, idle_transaction_timeout = IF("
     "@@idle_transaction_timeout BETWEEN 1 AND {seconds}, @@idle_transaction_timeout, {seconds}) */"
 )
+_MYSQL_PREPARE: Final = (
+    _MYSQL_LIMIT,
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET autocommit = 1",
+)
+_MYSQL_BEGIN: Final = "START TRANSACTION"
+"""A mere ``BEGIN`` begins a block in MariaDB's ORACLE mode."""
 
 _MYSQL_MAX_STATEMENT: Final = "SELECT @@max_allowed_packet"
 
@@ -106,6 +121,8 @@ _POSTGRESQL: Final = Database(
     skips_locked_since=(9, 5),
     insert_missing=lambda table: postgresql.insert(table).on_conflict_do_nothing(),
     may_be_pooled=True,
+    switches_freely=True,
+    returns_updated=True,
 )
 _MYSQL: Final = Database(
     name="MySQL",
@@ -114,7 +131,8 @@ _MYSQL: Final = Database(
     skips_locked_since=(8, 0, 1),
     insert_missing=_insert_or_keep,
     max_statement=_MYSQL_MAX_STATEMENT,
-    prepare=(_MYSQL_LIMIT,),
+    prepare=_MYSQL_PREPARE,
+    begin=_MYSQL_BEGIN,
 )
 _MARIADB: Final = Database(
     name="MariaDB",
@@ -123,7 +141,8 @@ _MARIADB: Final = Database(
     skips_locked_since=(10, 6),
     insert_missing=_insert_or_keep,
     max_statement=_MYSQL_MAX_STATEMENT,
-    prepare=(_MYSQL_LIMIT,),
+    prepare=_MYSQL_PREPARE,
+    begin=_MYSQL_BEGIN,
 )
 _SQLITE: Final = Database(
     name="SQLite",

@@ -59,6 +59,31 @@ class Engine:
         """Whether the store made it, and disposes of it."""
         return self.pool_size is not None
 
+    async def autocommits(self, db: AsyncConnection) -> bool:
+        """Have each statement committed by itself, where that saves round trips; whether it is."""
+        if self.database.switches_freely:
+            if self.connections is not None and not self.connections.may_autocommit(db):
+                return False
+            await db.execution_options(isolation_level="AUTOCOMMIT")
+            return True
+        return self._begins
+
+    async def isolate(self, db: AsyncConnection) -> None:
+        """Have the next transaction isolated as writes need it."""
+        if not self.is_own:
+            await db.execution_options(isolation_level=self.database.isolation)
+
+    async def begin(self, db: AsyncConnection) -> None:
+        """Begin a transaction that writes."""
+        if self._begins:
+            await db.exec_driver_sql(self.database.begin or "")
+        if self.connections is not None:
+            await self.connections.begin(db)
+
+    @property
+    def _begins(self) -> bool:
+        return self.is_own and self.database.begin is not None
+
     @property
     def serves_one(self) -> bool:
         """Whether tasks must take turns, because they would share a transaction."""
@@ -127,8 +152,10 @@ def _make(url: URL, idle_seconds: int, pool_size: int) -> AsyncEngine:
     database = known(url.get_backend_name())
     options: dict[str, Any] = {"hide_parameters": True}
     if not database.has_one_writer:
-        options |= {"isolation_level": database.isolation, "pool_recycle": _CONNECTION_MAX_AGE}
+        options |= {"pool_recycle": _CONNECTION_MAX_AGE}
         options |= {"pool_size": pool_size, "max_overflow": 0}
+        if database.begin is None:
+            options["isolation_level"] = database.isolation
     url, options["connect_args"] = driver_arguments(url)
     try:
         engine = create_async_engine(url, **options)
@@ -142,6 +169,8 @@ def _make(url: URL, idle_seconds: int, pool_size: int) -> AsyncEngine:
     if database.prepare:
         statements = [statement.format(seconds=idle_seconds) for statement in database.prepare]
         event.listen(engine.sync_engine, "connect", partial(_prepare, statements))
+    if database.begin is not None:
+        engine.dialect.do_rollback = _end_transaction  # type: ignore[method-assign, assignment]
     return engine
 
 
@@ -159,6 +188,12 @@ def _prepare(statements: Iterable[str], connection: Any, _: object) -> None:
         cursor.execute(statement)
     cursor.close()
     connection.commit()
+
+
+def _end_transaction(connection: Any) -> None:
+    # SQLAlchemy asks for it whenever a connection goes back to the pool: a round trip each time
+    if connection.driver_connection.get_transaction_status():
+        connection.rollback()
 
 
 def _where(url: URL) -> str:

@@ -28,6 +28,7 @@ _UNNAMED: Final[Mapping[str, Mapping[str, Any]]] = {
 
 _IS_NAMED: Final = "iop_async.names_statements"
 _IS_POOLED: Final = "iop_async.is_pooled"
+_ISOLATION: Final = "iop_async.default_isolation"
 
 
 class Connections(Protocol):
@@ -39,6 +40,10 @@ class Connections(Protocol):
 
     async def begin(self, db: AsyncConnection) -> None:
         """At the beginning of a transaction that writes."""
+        ...
+
+    def may_autocommit(self, db: AsyncConnection) -> bool:
+        """Whether a statement outside of a transaction is isolated as the store needs it."""
         ...
 
 
@@ -89,6 +94,10 @@ class OwnConnections:
         if db.info[_IS_POOLED]:
             await db.execute(_LIMIT_TRANSACTION, self._limit)
 
+    def may_autocommit(self, db: AsyncConnection) -> bool:
+        """Unless an administrator has isolated transactions more strictly."""
+        return _is_read_committed(db)
+
     @property
     def _limit(self) -> dict[str, str]:
         return {"limit": f"{self._idle_seconds}s"}
@@ -113,6 +122,13 @@ class UsersConnections:
     async def begin(self, db: AsyncConnection) -> None:
         """Limits are the user's to set."""
 
+    def may_autocommit(self, db: AsyncConnection) -> bool:
+        """Unless somebody has isolated transactions more strictly.
+
+        Nor behind a pooler, where names of statements hold for no longer than a transaction.
+        """
+        return _is_read_committed(db) and not is_pooled(db)
+
     def _refusal(self, driver: str) -> StoreError:
         msg = (
             f"{self._where}: this engine names its prepared statements, and its connections go "
@@ -135,7 +151,12 @@ async def _is_pooled(db: AsyncConnection) -> bool:
     # a pooler must make one up, because the client has no one process to itself
     is_asyncpg = hasattr(driver, "get_server_pid")
     announced = driver.get_server_pid() if is_asyncpg else driver.info.backend_pid
-    return bool((await db.execute(_ASK_PID)).scalar() != announced)
+    pid, db.info[_ISOLATION] = (await db.execute(_ASK)).one()
+    return bool(pid != announced)
+
+
+def _is_read_committed(db: AsyncConnection) -> bool:
+    return bool(db.info.get(_ISOLATION) == "read committed")
 
 
 async def _names_statements(db: AsyncConnection) -> bool:
@@ -158,6 +179,6 @@ def _limit_idle(*, is_local: bool) -> TextClause:
     )
 
 
-_ASK_PID: Final = text("SELECT pg_backend_pid()")
+_ASK: Final = text("SELECT pg_backend_pid(), current_setting('default_transaction_isolation')")
 _LIMIT_SESSION: Final = _limit_idle(is_local=False)
 _LIMIT_TRANSACTION: Final = _limit_idle(is_local=True)

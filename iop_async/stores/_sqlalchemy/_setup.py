@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sqlalchemy import Connection, Table, inspect
+from sqlalchemy import Connection, Index, Table, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
 from ..._records import Record
 from . import _leases, _writes
 from ._sql import Sql
-from ._tables import VERSION, Tables
+from ._tables import FILL_FACTOR, VERSION, Tables
 
 
 async def require_version(db: AsyncConnection, sql: Sql, where: str) -> None:
@@ -33,7 +33,7 @@ async def require_version(db: AsyncConnection, sql: Sql, where: str) -> None:
 
 
 async def create_tables(db: AsyncConnection, sql: Sql, *, tables: Tables, where: str) -> None:
-    """Make the tables and indexes that are missing; of several hosts, one makes each."""
+    """Make tables and indexes that are missing or of an older release; one of the hosts does."""
     if await db.run_sync(_has, tables.layout):
         await require_version(db, sql, where)
     await db.run_sync(_make, tables)
@@ -49,8 +49,39 @@ def _has(connection: Connection, table: Table) -> bool:
 def _make(connection: Connection, tables: Tables) -> None:
     for table in tables.metadata.sorted_tables:
         table.create(connection, checkfirst=True)
-        for index in table.indexes:  # where making them was cut short
+        _bring_up_to_date(connection, table)
+
+
+def _bring_up_to_date(connection: Connection, table: Table) -> None:
+    look, schema = inspect(connection), connection.schema_for_object(table)
+    found = {one["name"]: one["column_names"] for one in look.get_indexes(table.name, schema)}
+    for index in table.indexes:
+        columns = found.get(index.name)
+        if columns is None:  # making them was cut short
             index.create(connection, checkfirst=True)
+        elif columns != [column.name for column in index.columns]:
+            _replace(connection, table, index)
+    if connection.dialect.name == "postgresql" and table.dialect_options["postgresql"]["with"]:
+        options = look.get_table_options(table.name, schema)
+        if "fillfactor" not in options.get("postgresql_with", {}):  # else somebody has chosen it
+            _alter(connection, table, f"SET (fillfactor = {FILL_FACTOR})")
+
+
+def _replace(connection: Connection, table: Table, index: Index) -> None:
+    if connection.dialect.name in ("mysql", "mariadb"):
+        # at once, because statements of others name it
+        columns = ", ".join(column.name for column in index.columns)
+        _alter(connection, table, f"DROP INDEX {index.name}, ADD INDEX {index.name} ({columns})")
+    else:
+        index.drop(connection)
+        index.create(connection)
+
+
+def _alter(connection: Connection, table: Table, change: str) -> None:
+    name = connection.dialect.identifier_preparer.format_table(table, use_schema=False)
+    if schema := connection.schema_for_object(table):  # an engine may translate it
+        name = f"{connection.dialect.identifier_preparer.quote_schema(schema)}.{name}"
+    connection.exec_driver_sql(f"ALTER TABLE {name} {change}")
 
 
 async def try_all(db: AsyncConnection, sql: Sql) -> None:

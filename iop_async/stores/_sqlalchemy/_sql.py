@@ -9,6 +9,8 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    Subquery,
+    Update,
     bindparam,
     case,
     cast,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ...protocols import MAX_LEASE_SECONDS
 from .._columns import span
@@ -52,6 +55,7 @@ MICROS: Final = _number("a_number")
 DUE_BY: Final = _number("a_due_by")
 UNTIL: Final = _number("an_until")
 LIMIT: Final = _number("a_limit")
+SORTED: Final = _number("a_sort_limit")
 ID: Final = _number("an_id")
 KEYS: Final = bindparam("some_keys", type_=SENT.digest, expanding=True)
 IDS: Final = bindparam("some_ids", type_=BigInteger, expanding=True)
@@ -75,10 +79,7 @@ class Sql:
         )  # fmt: skip
         self._columns = (r.id, *map(database.typed, stored))
         self._of_seller = r.id == select(s.record_id).where(s.seller_key == KEY).scalar_subquery()
-        lease_until = func.coalesce(r.lease_until, 0)
-        self._is_free: ColumnElement[bool] = or_(
-            lease_until <= self._now, lease_until > self._last_end
-        )
+        self._is_free = self._free(r.lease_until)
 
         self.version = select(func.max(tables.layout.c.version))
         self.set_version = database.insert_missing(tables.layout)
@@ -89,8 +90,12 @@ class Sql:
         )
         self._reads()
         self._writes(database)
-        self._leases()
-        self._claims(skips_locked=skips_locked)
+        self._leases(database)
+        self._claims(database, skips_locked=skips_locked)
+
+    def _free(self, column: ColumnElement[int]) -> ColumnElement[bool]:
+        lease_until = func.coalesce(column, 0)
+        return or_(lease_until <= self._now, lease_until > self._last_end)
 
     def _reads(self) -> None:
         t, r, s = self._tables, self._tables.records.c, self._tables.sellers.c
@@ -99,8 +104,9 @@ class Sql:
             .select_from(t.sellers.join(t.records, r.id == s.record_id))
             .where(s.seller_key == KEY)
         )
+        # else MariaDB goes by the scope alone, and passes by all that was read before
         self.page = (
-            select(*self._columns)
+            self._by(t.of_scope, select(*self._columns))
             .where(r.scope_key == SCOPE_KEY, r.id > ID)
             .order_by(r.id)
             .limit(LIMIT)
@@ -153,26 +159,38 @@ class Sql:
         self.unindex_sellers = delete(t.sellers).where(s.seller_key.in_(KEYS))
         self.unindex_record = delete(t.sellers).where(s.record_id == ID)
 
-    def _leases(self) -> None:
+    def _leases(self, database: Database) -> None:
         t, r = self._tables, self._tables.records.c
         is_ours = r.lease_holder == HOLDER
         lease = update(t.records).values(lease_holder=HOLDER, lease_until=self._now + MICROS)
         self.take = lease.where(self._of_seller, self._is_free)
         self.lengthen = lease.where(self._of_seller, is_ours)
-        self.give_back = update(t.records).where(self._of_seller, is_ours).values(lease_until=0)
         self.leased = self.get.add_columns(r.lease_until).where(is_ours, r.lease_until > self._now)
-        self.not_anothers = self.get.where(or_(is_ours, self._is_free))
+        self.lease = self._lease_at_once(lease) if database.returns_updated else None
+        self.held = self.get.add_columns(
+            r.lease_holder, r.lease_until, self._is_free.label("is_free")
+        )
         self.release = (
             update(t.records).where(r.id == ID, r.lease_holder == HOLDER).values(lease_until=0)
         )
 
-    def _claims(self, *, skips_locked: bool) -> None:
+    def _lease_at_once(self, lease: Update) -> ReturningUpdate[Any]:
+        r = self._tables.records.c
+        held = (
+            select(r.id, self._is_free.label("is_new"))
+            .where(self._of_seller, or_(self._is_free, r.lease_holder == HOLDER))
+            .with_for_update()
+            .cte("held")
+        )
+        return lease.where(r.id == held.c.id).returning(
+            *self._columns, r.lease_until, held.c.is_new
+        )
+
+    def _claims(self, database: Database, *, skips_locked: bool) -> None:
         t, r = self._tables, self._tables.records.c
         is_ready = (r.due_at <= DUE_BY, self._is_free)
-        due = select(cast(r.dies_at, BigInteger).label("dies_at"), r.id)
-        ready = due.where(r.scope_key == SCOPE_KEY, *is_ready).limit(LIMIT)
-        self.due = self._by(t.by_due, ready)
-        self.dying = self._by(t.by_death, ready.order_by(r.dies_at))
+        first = self._first_due()
+        self.due = select(first.c.id).order_by(first.c.dies_at, first.c.id).limit(LIMIT)
         self.lock = (
             select(*self._columns, self._now.label("now"))
             .where(r.id.in_(IDS), *is_ready)
@@ -182,10 +200,44 @@ class Sql:
         self.lease_all = (
             update(t.records).where(r.id.in_(IDS)).values(lease_holder=HOLDER, lease_until=UNTIL)
         )
+        at_once = database.returns_updated
+        self.claim: Any = self._claim_at_once(skips_locked=skips_locked) if at_once else None
         self.undo = (
             update(t.records)
             .where(r.id.in_(IDS), r.lease_holder == HOLDER, r.lease_until == UNTIL)
             .values(lease_until=0)
+        )
+
+    def _first_due(self) -> Subquery:
+        """Those that fell due first, in no order: as many as are sorted."""
+        r = self._tables.records.c
+        # one without an expiry that should have one is spoiled, and shows when it is read
+        dies_at = func.coalesce(cast(r.dies_at, BigInteger), 0).label("dies_at")
+        due = self._by(self._tables.by_due, select(r.id, dies_at))
+        ready = due.where(r.scope_key == SCOPE_KEY, r.due_at <= DUE_BY, self._is_free)
+        return ready.order_by(r.due_at).limit(SORTED).subquery("due")  # type: ignore[no-any-return]
+
+    def _claim_at_once(self, *, skips_locked: bool) -> ReturningUpdate[Any]:
+        due, one = self._first_due(), self._tables.records.alias("one")
+        # sorted before the rows are looked at, of which no more are locked than are claimed
+        first = select(due).order_by(due.c.dies_at, due.c.id).subquery("first")
+        locked = (
+            select(one.c.id)
+            .select_from(first.join(one, one.c.id == first.c.id))
+            .where(one.c.due_at <= DUE_BY, self._free(one.c.lease_until))
+            .order_by(first.c.dies_at, first.c.id)
+            .limit(LIMIT)
+            .with_for_update(of=one, skip_locked=skips_locked)
+            .cte("locked")
+        )
+        r = self._tables.records.c
+        # in a query of its own the clock is read once, and all leases end together
+        until = select(self._now + MICROS).scalar_subquery()
+        return (
+            update(self._tables.records)
+            .where(r.id == locked.c.id)
+            .values(lease_holder=HOLDER, lease_until=until)
+            .returning(*self._columns, r.lease_until)
         )
 
     def _by(self, index: str, statement: Any) -> Any:

@@ -167,7 +167,7 @@ class SQLAlchemyStore(EnteredOnce):
         # that it was done
         attempts = Attempts()
         replace = partial(_writes.replace, record=record, release=release)
-        if 0 < record.revision <= MAX_READ_COUNT and await self._transactions.write(
+        if 0 < record.revision <= MAX_READ_COUNT and await self._transactions.write_each(
             replace, attempts
         ):
             return evolve(record, revision=record.revision + 1)
@@ -239,13 +239,18 @@ class SQLAlchemyStore(EnteredOnce):
         request = _leases.ClaimRequest(
             scope=scope, due_by=to_micros(due_by), limit=limit, holder=holder, seconds=seconds
         )
-        claim = partial(_leases.claim, request=request)
-        claimed = await self._tasks.run(partial(self._transactions.write, claim), undo=self._undo)
+        claimed = await self._tasks.run(partial(self._claim, request), undo=self._undo)
         return self._skipped.readable(claimed.rows)
 
+    async def _claim(self, request: _leases.ClaimRequest) -> _leases.Claimed:
+        if self._engine.database.returns_updated:
+            claim = partial(_leases.claim_at_once, request=request)
+            return await self._transactions.write_each(claim)
+        return await self._transactions.write(partial(_leases.claim, request=request))
+
     async def _undo(self, claimed: _leases.Claimed) -> None:
-        if claimed.row_ids:
-            await self._transactions.write(partial(_leases.undo, claimed=claimed))
+        if claimed.ends:
+            await self._transactions.write_each(partial(_leases.undo, claimed=claimed))
 
     async def lease(
         self, scope: str, seller_id: str, *, holder: str, seconds: float
@@ -262,18 +267,19 @@ class SQLAlchemyStore(EnteredOnce):
         async def lease(db: AsyncConnection, sql: Sql) -> _leases.Claimed:
             return await _leases.lease(db, sql, scope, seller_id, holder, seconds)
 
-        write = partial(self._transactions.write, lease)
+        write = partial(self._transactions.write_each, lease)
         leased = await self._tasks.run(write, undo=self._undo)
         return next(iter(self._skipped.readable(leased.rows)), None)
 
     async def _give_back(self, scope: str, seller_id: str, holder: str) -> Record | None:
-        attempts = Attempts()
-
-        async def give_back(db: AsyncConnection, sql: Sql) -> Record | None:
-            again = attempts.may_be_done
-            return await _leases.give_back(db, sql, scope, seller_id, holder, again=again)
-
-        return await self._tasks.run(partial(self._transactions.write, give_back, attempts))
+        give_back = partial(
+            _leases.give_back,
+            scope=scope,
+            seller_id=seller_id,
+            holder=holder,
+            ending=_leases.Ending(),
+        )
+        return await self._tasks.run(partial(self._transactions.write_each, give_back))
 
     async def next_due(self, scope: str) -> datetime | None:
         """When :meth:`claim` will find something next, leases considered."""

@@ -36,6 +36,9 @@ VERSION: Final = 1
 NEVER: Final = 2**63 - 1
 """``due_at`` and ``dies_at`` of a record that does not fall due or die: after all others."""
 
+FILL_FACTOR: Final = 80
+"""The share of a page of records, in percent, that PostgreSQL fills with new rows."""
+
 _PREFIX: Final = re.compile(r"([a-z][a-z0-9_]{0,29})?", re.ASCII)
 
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -101,8 +104,8 @@ class Tables:
             begins above it, so that nobody who still holds the old one can overwrite the new. Its
             row is also the row lock of writers that change which record a seller finds.
         layout: the version of the tables.
-        by_due: the index of records by when they fall due.
-        by_death: the one by when they die.
+        of_scope: the index of records by scope and id.
+        by_due: the one by when they fall due.
     """
 
     metadata: MetaData
@@ -110,8 +113,8 @@ class Tables:
     sellers: Table
     revision_floors: Table
     layout: Table
+    of_scope: str
     by_due: str
-    by_death: str
 
 
 def make_tables(prefix: str, types: Types = PLAIN) -> Tables:
@@ -148,8 +151,8 @@ def make_tables(prefix: str, types: Types = PLAIN) -> Tables:
             metadata,
             Column("version", Integer, primary_key=True, autoincrement=False),
         ),
+        f"{prefix}records_of_scope",
         f"{prefix}records_by_due",
-        f"{prefix}records_by_death",
     )
 
 
@@ -175,14 +178,18 @@ def _records(name: str, metadata: MetaData, types: Types) -> Table:
         Column("body", types.text, nullable=False, quote=True),  # reserved in MariaDB's ORACLE mode
         Index(f"{name}_by_seller", "seller_key", unique=True),
         Index(f"{name}_of_scope", "scope_key", "id"),
-        Index(f"{name}_by_due", "scope_key", "due_at", "lease_until", "dies_at", "id"),
-        Index(f"{name}_by_death", "scope_key", "dies_at", "due_at", "lease_until", "id"),
+        # no column that a lease changes: PostgreSQL writes such a row anew beside the old one, and
+        # into no index, while its page has room
+        Index(f"{name}_by_due", "scope_key", "due_at"),
+        Index(f"{name}_by_death", "scope_key", "dies_at"),  # for version 0.1, which names it
+        postgresql_with={"fillfactor": FILL_FACTOR},
     )
 
 
-def _table(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
+def _table(name: str, metadata: MetaData, *items: SchemaItem, **options: Any) -> Table:
     # the other engines of MySQL have no transactions
-    return Table(name, metadata, *items, mysql_engine="InnoDB", mariadb_engine="InnoDB")
+    options |= {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
+    return Table(name, metadata, *items, **options)
 
 
 def _dialect(name: str) -> Dialect:

@@ -90,14 +90,23 @@ class Transactions:
         self._slot: Lock | Semaphore | nullcontext[None] = nullcontext()
 
     async def read(self, operation: Operation[T]) -> T:
-        """Run an operation whose statements are each right by themselves."""
-        return await self._with_retries(partial(self._commit, operation, Attempts()))
+        """Run an operation whose statements are each right by themselves, and write nothing."""
+        return await self._with_retries(partial(self._each, operation, operation, Attempts()))
+
+    async def write_each(self, operation: Operation[T], attempts: Attempts | None = None) -> T:
+        """Run an operation whose statements are each right by themselves.
+
+        Where that saves round trips, each is committed by itself.
+        """
+        in_turn = partial(self._in_turn, operation)
+        run = partial(self._each, operation, in_turn, attempts or Attempts())
+        return await self._with_retries(run)
 
     async def write(self, operation: Operation[T], attempts: Attempts | None = None) -> T:
         """Run all of an operation or nothing; ``attempts`` tells it of those before."""
         in_turn = partial(self._in_turn, operation)
         run = partial(self._commit, in_turn, attempts or Attempts())
-        return await self._with_retries(run, isolates=True)
+        return await self._with_retries(run)
 
     async def rehearse(self, operation: Operation[T]) -> T:
         """Run an operation as :meth:`write` does, to find out whether it can be; and undo it."""
@@ -108,22 +117,23 @@ class Transactions:
             await db.rollback()
             return result
 
-        return await self._with_retries(rehearse, isolates=True)
+        return await self._with_retries(rehearse)
 
     async def create_tables(self) -> None:
-        """Make what is missing."""
-        create = partial(_setup.create_tables, tables=self._tables, where=self._engine.where)
-        await self._with_retries(create, isolates=True)
+        """Make what is missing, and bring up to date what an older release made."""
 
-    async def _with_retries(self, run: Operation[T], *, isolates: bool = False) -> T:
+        async def create(db: AsyncConnection, sql: Sql) -> None:
+            await self._engine.isolate(db)
+            await _setup.create_tables(db, sql, tables=self._tables, where=self._engine.where)
+
+        await self._with_retries(create)
+
+    async def _with_retries(self, run: Operation[T]) -> T:
         attempts = dict.fromkeys(Remedy, 0)
         until = monotonic() + _RETRY_TIMEOUT
         while True:
             try:
                 async with self._connected() as db:
-                    if isolates and not self._engine.is_own:
-                        level = self._engine.database.isolation
-                        await db.execution_options(isolation_level=level)
                     return await run(db, self._statements(db))
             except StoreError:
                 raise
@@ -172,12 +182,32 @@ class Transactions:
         elif self._engine.pool_size is not None:
             self._slot = PoolSlots(self._engine.pool_size)
 
-    async def _commit(
-        self, operation: Operation[T], attempts: Attempts, db: AsyncConnection, sql: Sql
-    ) -> T:
+    async def _require_version(self, db: AsyncConnection, sql: Sql) -> None:
         if monotonic() >= self._version_valid_until:
             await _setup.require_version(db, sql, self._engine.where)
             self._version_valid_until = monotonic() + _VERSION_MAX_AGE
+
+    async def _each(
+        self,
+        operation: Operation[T],
+        in_transaction: Operation[T],
+        attempts: Attempts,
+        db: AsyncConnection,
+        sql: Sql,
+    ) -> T:
+        if not await self._engine.autocommits(db):
+            return await self._commit(in_transaction, attempts, db, sql)
+        await self._require_version(db, sql)
+        try:
+            return await operation(db, sql)
+        except BaseException as exc:
+            attempts.may_be_done = attempts.may_be_done or not is_undone(exc)
+            raise
+
+    async def _commit(
+        self, operation: Operation[T], attempts: Attempts, db: AsyncConnection, sql: Sql
+    ) -> T:
+        await self._require_version(db, sql)
         result = await operation(db, sql)
         try:
             await db.commit()
@@ -187,10 +217,10 @@ class Transactions:
         return result
 
     async def _in_turn(self, operation: Operation[T], db: AsyncConnection, sql: Sql) -> T:
+        await self._engine.isolate(db)
         if self._engine.database.has_one_writer:
             await db.execute(sql.lock_database)
-        if self._engine.connections is not None:
-            await self._engine.connections.begin(db)
+        await self._engine.begin(db)
         return await operation(db, sql)
 
     def _statements(self, db: AsyncConnection) -> Sql:
