@@ -15,9 +15,14 @@ was said meanwhile arrives afterwards. ``reset``: every connection is, and every
 
 
 class Network:
-    """Carries bytes between a port of its own and that of a server, in a thread of its own."""
+    """Carries bytes between a port of its own and that of a server, in a thread of its own.
+
+    Attributes:
+        sendings: how often something came from a host; what it sent at once counts once.
+    """
 
     def __init__(self, port):
+        self.sendings = 0
         self.port = None
         self._behind = port
         self._loop = asyncio.new_event_loop()
@@ -76,7 +81,7 @@ class Network:
                 link.carries.set()
 
     async def _serve(self, reader, writer):
-        link = _Link(writer)
+        link = _Link(writer, self._count)
         self._links.add(link)
         try:
             if self._cut == "reset":
@@ -88,6 +93,9 @@ class Network:
         finally:
             self._links.discard(link)
             link.abort()
+
+    def _count(self):
+        self.sendings += 1
 
     async def _close(self):
         self._server.close()
@@ -101,7 +109,8 @@ class Network:
 class _Link:
     """A connection from a host, and the one that goes on to the server."""
 
-    def __init__(self, writer):
+    def __init__(self, writer, count):
+        self._count = count
         self.carries = asyncio.Event()
         self.carries.set()
         self.is_stranded = False
@@ -113,7 +122,7 @@ class _Link:
         there, writer = await asyncio.open_connection("127.0.0.1", port)
         self._writers.append(writer)
         ways = [
-            asyncio.ensure_future(self._one_way(reader, writer)),
+            asyncio.ensure_future(self._one_way(reader, writer, self._count)),
             asyncio.ensure_future(self._one_way(there, self._writers[0])),
         ]
         try:
@@ -123,8 +132,10 @@ class _Link:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _one_way(self, reader, writer):
-        while data := await reader.read(65536):
+    async def _one_way(self, reader, writer, count=None):
+        while data := await reader.read(2**20):
+            if count is not None:
+                count()
             await self.carries.wait()
             writer.write(data)
             await writer.drain()

@@ -13,10 +13,11 @@ from attrs import Factory, define
 from ._clients import Client, close, is_cluster, is_of_valkey, most_connections, pool_of
 from ._clients import sentinel_pool as sentinel_pool_of
 from ._errors import AstrayError
+from ._pipeline import BATCH_MAX, LANES, Pipeline
 from ._sentinels import newest_answer
 
 _MAX_IN_FLIGHT: Final = 16
-"""Commands under way at once: a server does one after the other, and more are only sockets."""
+"""Connections in use at once: a server does one after the other, and more are only sockets."""
 
 _MASTER_MAX_AGE: Final = 0.5
 """Seconds after which Sentinels are asked again which server is the master."""
@@ -29,18 +30,23 @@ class LoopClient:
     Attributes:
         slots: turns of commands. The first command is alone: it has a client for clusters find the
             nodes, which goes wrong where several tasks make it do so at once.
+        seats: turns of commands that travel together, where any do: on a client of ours, to one
+            server, whose replicas nobody waits for.
         replicas: how many must have a write before it counts as made.
     """
 
     client: Client
     is_own: bool
+    timeout: float
     slots: asyncio.Semaphore = Factory(lambda: asyncio.Semaphore(1))
+    seats: asyncio.Semaphore | None = None
     begun: bool = False
     replicas: int = 0
     _master: tuple[str, int] | None = None
     _master_valid_until: float = 0.0
     _asking: asyncio.Lock = Factory(asyncio.Lock)
     _guard: AsyncGenerator[None, None] | None = None
+    _pipeline: Pipeline = Factory(lambda self: Pipeline(self.client, self.timeout), takes_self=True)
 
     async def watch_loop(self) -> None:
         """Have connections closed where the event loop ends before anybody closes the store."""
@@ -64,7 +70,12 @@ class LoopClient:
     def let_more_in(self) -> None:
         """Allow as many commands at once as there may be connections."""
         self.begun = True
-        for _ in range(1, most_connections(self.client, _MAX_IN_FLIGHT)):
+        connections = most_connections(self.client, _MAX_IN_FLIGHT)
+        is_one = self.is_own and not (is_cluster(self.client) or self.is_guarded or self.replicas)
+        if is_one and connections > LANES:
+            connections -= LANES
+            self.seats = asyncio.Semaphore(LANES * BATCH_MAX)
+        for _ in range(1, connections):
             self.slots.release()
 
     @property
@@ -104,12 +115,27 @@ class LoopClient:
                 await pool.update_active_connections_for_reconnect()
             await asyncio.gather(*(one.disconnect() for one in idle), return_exceptions=True)
 
-    async def send(self, command: Sequence[Any], options: dict[str, Any]) -> Any:
-        """What a server answers to a command whose effect need not outlive it."""
+    def turns(self, *, joins: bool) -> asyncio.Semaphore:
+        """Of commands that may travel with others, or of those that may not."""
+        return self.seats if joins and self.seats is not None else self.slots
+
+    async def send(self, command: Sequence[Any], options: dict[str, Any], *, joins: bool) -> Any:
+        """What a server answers to a command whose effect need not outlive it.
+
+        Args:
+            joins: it may travel with others.
+        """
+        if joins and self.seats is not None:
+            return await self._pipeline.send(command, options)
         return await self.client.execute_command(*command, **options)
 
     async def send_kept(
-        self, command: Sequence[Any], options: dict[str, Any], *, patience: float
+        self,
+        command: Sequence[Any],
+        options: dict[str, Any],
+        *,
+        joins: bool,
+        patience: float,
     ) -> tuple[Any, bool]:
         """The same for one whose effect must, and whether the replicas have it too.
 
@@ -120,7 +146,7 @@ class LoopClient:
             AstrayError: the connections lead to another server than the master.
         """
         if not (self.replicas or self.is_guarded):
-            return await self.send(command, options), True
+            return await self.send(command, options, joins=joins), True
         client: Any = self.client
         async with self._connection() as connection:
             replicas = self.replicas

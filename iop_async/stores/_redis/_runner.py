@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -45,6 +45,7 @@ class ScriptCall:
 
     Attributes:
         is_idempotent: a second run does no harm, so that it is repeated where the answer was lost.
+        joins: it may travel with others: it is short, and may be repeated if they fail.
         was_lost: its answer was, and it is sent again: it may have been done before.
         answer: what the server said last, also where its replicas did not hear of it in time.
     """
@@ -55,6 +56,12 @@ class ScriptCall:
     is_idempotent: bool = False
     was_lost: bool = False
     answer: Any = field(default=None, repr=False)
+    joins: bool = field(init=False)
+
+    @joins.default
+    def _joins(self) -> bool:
+        is_short = sum(len(arg) for arg in self.args if isinstance(arg, bytes)) < _JOINED_MAX_BYTES
+        return self.is_idempotent and is_short and self.script.name in _JOINED
 
 
 _WAITS_IN_TIMEOUT: Final = 5
@@ -62,6 +69,12 @@ _WAITS_IN_TIMEOUT: Final = 5
 
 _BEGINNINGS: Final = frozenset({"claim", "lease"})
 """Scripts that a refresh begins with: what it brings must find the same server again."""
+
+_JOINED: Final = frozenset({"get", "lease", "put"})
+"""Scripts that the server is done with at once, so that nobody waits for long behind one."""
+
+_JOINED_MAX_BYTES: Final = 2**16
+"""Bytes of arguments; what is longer travels alone."""
 
 _KEPT: Final = frozenset({"check", "claim", "lease", "put", "put_many", "remove"})
 """Scripts whose effect must outlive the server, where another may take its place."""
@@ -88,7 +101,7 @@ class ScriptRunner:
         self._tasks = Tasks(self.name, "redis-py")
 
     def _client_of_this_loop(self) -> LoopClient:
-        return LoopClient(self._source.client(), self._source.is_own)
+        return LoopClient(self._source.client(), self._source.is_own, self._timeout)
 
     async def run(
         self,
@@ -101,12 +114,12 @@ class ScriptRunner:
         Args:
             undo: done afterwards where the caller was cancelled while it waited.
         """
-        self._tasks.require_asyncio()
         if not self._source.is_own:
             self._require_the_users_loop()
         return await self._tasks.run(work, undo=undo)
 
     def _require_the_users_loop(self) -> None:
+        self._tasks.require_asyncio()
         here = asyncio.get_running_loop()
         self._users_loop = self._users_loop or here
         if self._users_loop is not here:
@@ -121,7 +134,7 @@ class ScriptRunner:
         here = self._clients.here()
         try:
             await here.watch_loop()
-            async with self._slot(here):
+            async with self._turn(here.turns(joins=call.joins)):
                 answer = await self._once_or_twice(here, call)
                 if not here.begun:
                     await self._look(here)
@@ -132,16 +145,17 @@ class ScriptRunner:
         raise error
 
     @asynccontextmanager
-    async def _slot(self, here: LoopClient) -> AsyncIterator[None]:
+    async def _turn(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(_SLOT_TIMEOUT):
-                await here.slots.acquire()
+            # a timer costs more than the turn that is there already
+            async with asyncio.timeout(_SLOT_TIMEOUT) if turns.locked() else nullcontext():
+                await turns.acquire()
         except TimeoutError:
             raise MaxConnectionsError from None
         try:
             yield
         finally:
-            here.slots.release()
+            turns.release()
 
     async def _once_or_twice(self, here: LoopClient, call: ScriptCall) -> Any:
         try:
@@ -172,9 +186,11 @@ class ScriptRunner:
         sent = (*command, len(call.keys), *call.keys, *call.args)
         options: dict[str, Any] = {NEVER_DECODE: True}
         if call.script.name not in _KEPT:
-            return await here.send(sent, options)
+            return await here.send(sent, options, joins=call.joins)
         patience = self._timeout / _WAITS_IN_TIMEOUT
-        call.answer, is_kept = await here.send_kept(sent, options, patience=patience)
+        call.answer, is_kept = await here.send_kept(
+            sent, options, joins=call.joins, patience=patience
+        )
         if not is_kept:
             raise NotReplicatedError
         return call.answer
