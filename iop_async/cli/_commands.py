@@ -15,7 +15,6 @@ import anyio
 import attrs
 import click
 
-from .. import gateways
 from .._client import Client
 from .._exceptions import IopError, SignatureError
 from .._models import App, Reply
@@ -25,7 +24,9 @@ from .._transport import HttpxTransport
 from ..sandbox import PROFILES, Sandbox, SandboxApp, serve
 from ._demo import demonstrate
 from ._diagnosis import RecordingSigner, explain
+from ._options import gateway_of, hidden
 from ._store import store
+from ._tokens import tokens
 
 if TYPE_CHECKING:
     from ..protocols import Signer
@@ -38,6 +39,7 @@ def commands() -> None:
 
 
 commands.add_command(store)
+commands.add_command(tokens)
 
 
 def _pair(separator: str, form: str) -> Any:
@@ -53,11 +55,6 @@ def _pair(separator: str, form: str) -> Any:
         return pairs
 
     return split
-
-
-def _hidden(_context: object, _option: object, value: str | None) -> Secret | None:
-    """Hides a value from the frames of click, which a reporter of errors may print."""
-    return None if value is None else Secret(value)
 
 
 @commands.command()
@@ -128,15 +125,6 @@ async def _serve_until_signalled(
                 return
 
 
-def _gateway(name: str) -> gateways.Preset:
-    """The preset of a market's name, or a gateway at a URL."""
-    if "://" not in name:
-        return gateways.from_name(name)
-    # DOC:101617: TOP's path is /router/rest; /api is that of its security tokens (see presets).
-    is_top = name.rstrip("/").endswith(("/router/rest", "/api"))
-    return gateways.Top(name) if is_top else gateways.Iop(name)
-
-
 @commands.command()
 @click.argument("api")
 @click.option(
@@ -162,11 +150,11 @@ def _gateway(name: str) -> gateways.Preset:
     "--app-secret",
     envvar="IOP_APP_SECRET",
     required=True,
-    callback=_hidden,
+    callback=hidden,
     help="Or IOP_APP_SECRET.",
 )
 @click.option(
-    "--access-token", envvar="IOP_ACCESS_TOKEN", callback=_hidden, help="Or IOP_ACCESS_TOKEN."
+    "--access-token", envvar="IOP_ACCESS_TOKEN", callback=hidden, help="Or IOP_ACCESS_TOKEN."
 )
 @click.option(
     "--header",
@@ -177,7 +165,7 @@ def _gateway(name: str) -> gateways.Preset:
     help="Sent besides, and not signed.",
 )
 @click.option(
-    "--proxy", callback=_hidden, metavar="URL", help="http://host:port of a proxy to go through."
+    "--proxy", callback=hidden, metavar="URL", help="http://host:port of a proxy to go through."
 )
 @click.option("--get", "http_method", flag_value="GET", default=None, help="GET instead of POST.")
 @click.option("--simplify/--no-simplify", default=None, help="Ask for an answer without wrapper.")
@@ -201,7 +189,7 @@ def call(
     Keys and tokens are better given in the environment, where no other user can read them.
     """
     try:
-        target = _gateway(gateway)
+        target = gateway_of(gateway)
         recorder = RecordingSigner(cast("Signer", target.signer))  # those of presets do not await
         target = attrs.evolve(target, signer=recorder)
         transport = HttpxTransport(proxy=proxy)

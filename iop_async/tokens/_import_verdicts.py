@@ -35,10 +35,9 @@ def fault_of(token: object, now: datetime) -> str | None:
         return "its extra holds what JSON cannot"
     if not given.refresh_token:
         return "it has no refresh token"
-    if not given.refreshable:
-        return "it cannot be refreshed: its refresh token has no lifetime"
     if not can_refresh(given, now):
-        return "its refresh token has expired"
+        never = given.refresh_expires_at == given.issued_at
+        return "it cannot be refreshed" if never else "its refresh token has expired"
     return None if lasting_ids(given) else "it names no seller, and has no id of the account"
 
 

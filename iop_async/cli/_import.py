@@ -1,0 +1,176 @@
+"""An import at work: rows become tokens, and what becomes of each is told by its line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+
+import click
+
+from .._client import Client
+from .._models import Token
+from .._redact import legible
+from ..stores import ConfiguredStore, MemoryStore, from_url
+from ..tokens import ImportProgress, TokenManager
+from ._token_files import Row, Table, write_text
+from ._token_rows import BadRow, token_in
+from ._untouched import Untouched
+
+_MAX_TOLD: Final = 100
+"""Rows that are told of one by one; all of them are counted."""
+
+_PAUSE: Final = 0.2
+"""Seconds between two lines of progress."""
+
+_KEPT: Final = ("imported", "replaced")
+_LEFT_OUT: Final = ("skipped", "failed")
+
+
+class RejectedRows:
+    """A file for rows that are not imported, to be repaired and imported again.
+
+    Nobody else may read it; it is gone at the end where there are none.
+
+    Args:
+        path: of a file that is not there yet; ``None`` keeps nothing.
+        header: what the file begins with.
+    """
+
+    def __init__(self, path: Path | None, header: str) -> None:
+        self._path = path
+        self._header = header
+        self._file: BinaryIO | None = None
+        self._is_empty = True
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            # Never through what somebody else has put there.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = os.fdopen(os.open(self._path, flags, 0o600), "wb")
+        return self
+
+    def keep(self, row: Row) -> None:
+        """Keep a row as it stands."""
+        if self._file is None:
+            return
+        if self._is_empty:
+            write_text(self._file, self._header)
+        self._is_empty = False
+        write_text(self._file, row.text if row.text.endswith(("\n", "\r")) else f"{row.text}\n")
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None and self._path is not None:
+            self._file.close()
+            if self._is_empty:
+                self._path.unlink()
+
+
+class Import:
+    """Imports a table.
+
+    Args:
+        is_dry: look at the store, and write nothing there.
+
+    Attributes:
+        counts: of rows by what became of them.
+    """
+
+    def __init__(self, table: Table, rejects: RejectedRows, *, is_dry: bool) -> None:
+        self._table = table
+        self._rejects = rejects
+        self._is_dry = is_dry
+        self._under_way: dict[int, Row] = {}
+        self._told = 0
+        self._shown_at = 0.0
+        self._shows = sys.stderr.isatty()
+        self._scope = ""
+        self.counts: Counter[str] = Counter()
+
+    async def run(self, client: Client, url: str, *, scope: str | None, replace: bool) -> None:
+        """Import what can be, into the store at ``url``.
+
+        Raises:
+            StoreError, ImportError, ValueError: the store cannot be used.
+            UnusableFile: nothing can be read any more.
+        """
+        store = from_url(url)
+        if self._is_dry and _is_missing(store):
+            store = MemoryStore()  # looking would make the file
+        kept = Untouched(store) if self._is_dry else store
+        try:
+            async with client, TokenManager(client, kept, keeper=False, scope=scope) as manager:
+                self._scope = manager.scope
+                await manager.import_many(self._tokens(), replace=replace, on_progress=self._note)
+        finally:
+            await store.aclose()
+
+    def _tokens(self) -> Iterator[Token]:
+        position = 0
+        for row in self._table.rows:
+            self.counts["rows"] += 1
+            try:
+                if row.fault:
+                    raise BadRow(row.fault)  # noqa: TRY301 - one place tells of both
+                token = token_in(row.fields, now=datetime.now(UTC))
+            except BadRow as fault:
+                self._leave_out(row, "failed", str(fault))
+                continue
+            self._under_way[position] = row
+            position += 1
+            yield token
+
+    def _note(self, progress: ImportProgress) -> None:
+        outcome = progress.latest
+        row = self._under_way.pop(outcome.position)
+        if outcome.verdict in _LEFT_OUT:
+            self._leave_out(row, outcome.verdict, outcome.reason)
+        else:
+            self.counts[outcome.verdict] += 1
+            self.counts["waiting"] += outcome.verdict in _KEPT and bool(outcome.reason)
+        self._show()
+
+    def _leave_out(self, row: Row, verdict: str, reason: str) -> None:
+        self.counts[verdict] += 1
+        self._rejects.keep(row)
+        self._told += 1
+        if self._told <= _MAX_TOLD:
+            self._say(f"line {row.line}: {verdict}: {legible(reason)}")
+
+    def _say(self, text: str) -> None:
+        click.echo(f"\r\x1b[K{text}" if self._shows else text, err=True)
+
+    def _show(self) -> None:
+        if self._shows and monotonic() - self._shown_at > _PAUSE:
+            self._shown_at = monotonic()
+            done = f"\r\x1b[K{self.counts['rows']:,} rows read, {self.counts['failed']:,} failed"
+            click.echo(done, nl=False, err=True)
+
+    def say_what_was_not_told(self) -> None:
+        """The number of rows that were left out without a word on each."""
+        if self._told > _MAX_TOLD:
+            self._say(f"and {self._told - _MAX_TOLD:,} more; --rejected FILE keeps them")
+        elif self._shows:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def summary(self) -> dict[str, Any]:
+        """What became of the rows, in numbers."""
+        names = ("rows", *_KEPT, "unchanged", *_LEFT_OUT, "waiting")
+        counted = {name: self.counts[name] for name in names}
+        return {"scope": self._scope, "dry_run": self._is_dry, **counted}
+
+
+def _is_missing(store: ConfiguredStore) -> bool:
+    path = getattr(store, "path", None)
+    return path is not None and not Path(path).exists()
