@@ -1,14 +1,18 @@
 """What the tests of SQLAlchemyStore are written with."""
 
 import asyncio
+import random
 from contextlib import asynccontextmanager, suppress
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
+from store_helpers import SCOPE, record
 from store_kinds import STORES, StoreLocation
 
+from iop_async import StaleRecord
+from iop_async.stores import Record
 from iop_async.stores._sqlalchemy import SQLAlchemyStore
 
 
@@ -78,6 +82,44 @@ async def kill(database, ids):
     for one in ids:
         with suppress(DBAPIError):  # it was gone already
             await database.execute(how.format(one))
+
+
+async def write_and_remove(stores, shared, *, writers, rounds):
+    """Write new sellers, many and one by one, beside a remover of these and of what is there.
+
+    Fails where a revision of a seller is given twice.
+
+    Args:
+        shared: sellers that all of the writers write.
+    """
+    given, over = [], asyncio.Event()
+
+    async def write(n):
+        store, chance = stores[n % len(stores)], random.Random(n)
+        for turn in range(rounds):
+            begin = (n * rounds + turn) * 20
+            many = [record(f"{one}", f"also {one}") for one in range(begin, begin + 20)]
+            outcomes = await store.put_many(many) if n % 3 == 0 else []
+            new = [f"{begin}", *(f"shared {chance.randrange(shared)}" for _ in range(shared > 0))]
+            for seller in new:
+                with suppress(StaleRecord):
+                    outcomes.append(await store.put(record(seller, body=f"{n} {turn}".encode())))
+                    kept = evolve(outcomes[-1], body=f"{n} {turn} more".encode())
+                    outcomes.append(await store.put(kept))
+            given.extend(one for one in outcomes if isinstance(one, Record))
+
+    async def remove():
+        chance = random.Random(writers)
+        while not over.is_set():
+            await stores[0].remove(SCOPE, f"also {chance.randrange(writers * rounds * 20)}")
+            await stores[-1].remove(SCOPE, f"shared {chance.randrange(max(shared, 1))}")
+
+    removing = asyncio.ensure_future(remove())
+    await asyncio.gather(*map(write, range(writers)))
+    over.set()
+    await removing
+    names = [(one.seller_id, one.revision) for one in given]
+    assert len(names) == len(set(names))
 
 
 class Proxy:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from attrs import evolve
 from galera_servers import own_galera
+from sql_helpers import write_and_remove
 from store_helpers import SCOPE, record
 
 from iop_async import StaleRecord, StoreError
@@ -100,6 +101,13 @@ async def test_what_was_given_back_beside_a_writer_is_free(stores):
     assert done == seller_ids
     for seller_id in seller_ids:
         assert await stores[0].lease(SCOPE, seller_id, holder="b", seconds=60) is not None
+
+
+async def test_new_sellers_of_both_nodes_are_above_those_that_were_removed(stores):
+    """The locks of a node are its own: at its commit, the cluster tells who was late."""
+    await write_and_remove(stores, 4, writers=12, rounds=10)
+    kept = [[one async for one in store.records(SCOPE)] for store in stores]
+    assert kept[0] == kept[1]
 
 
 async def test_a_node_without_the_majority_says_so_and_is_left(nodes, stores):

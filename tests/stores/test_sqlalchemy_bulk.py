@@ -2,17 +2,15 @@
 
 import asyncio
 import random
-from contextlib import suppress
 
 import pytest
 from attrs import evolve
-from sql_helpers import Proxy
+from sql_helpers import Proxy, write_and_remove
 from sqlalchemy import event
 from store_helpers import SCOPE, record
 from test_sqlalchemy_crowds import is_consistent, rob_one_another
 
 from iop_async import StaleRecord, StoreError
-from iop_async.stores import Record
 from iop_async.stores._sqlalchemy import _bulk, _transactions
 from iop_async.stores._sqlalchemy._errors import is_undone
 
@@ -110,7 +108,7 @@ async def test_a_seller_that_came_and_went_meanwhile_leaves_none_below_it(
 @pytest.mark.parametrize("shared", [0, 3], ids=["sellers of their own", "and the same few"])
 async def test_writers_of_new_sellers_and_a_remover(server, failures, shared):
     """No revision of a seller is given twice; no deadlock where none of them wants the same."""
-    await write_and_remove(server, shared, writers=6, rounds=2)
+    await storm_of_new_sellers(server, shared, writers=6, rounds=2)
     assert shared or not [exc for exc in failures if is_undone(exc)]
 
 
@@ -118,40 +116,13 @@ async def test_writers_of_new_sellers_and_a_remover(server, failures, shared):
 @pytest.mark.parametrize("shared", [0, 5], ids=["sellers of their own", "and the same few"])
 async def test_many_writers_of_new_sellers_and_a_remover(server, failures, shared):
     """The same at length, by four hosts."""
-    await write_and_remove(server, shared, writers=60, rounds=40, hosts=4)
+    await storm_of_new_sellers(server, shared, writers=40, rounds=6, hosts=4)
     assert shared or not [exc for exc in failures if is_undone(exc)]
 
 
-async def write_and_remove(database, shared, *, writers, rounds, hosts=1):
-    """Write new sellers, many and one by one, and those that others write as well."""
+async def storm_of_new_sellers(database, shared, *, writers, rounds, hosts=1):
     stores = [database.store() for _ in range(hosts)]
-    given, over = [], asyncio.Event()
-
-    async def write(n):
-        store, chance = stores[n % hosts], random.Random(n)
-        for turn in range(rounds):
-            begin = (n * rounds + turn) * 20
-            outcomes = await store.put_many(some(20, begin)) if n % 3 == 0 else []
-            new = [f"{begin}", *(f"shared {chance.randrange(shared)}" for _ in range(shared > 0))]
-            for seller in new:
-                with suppress(StaleRecord):
-                    outcomes.append(await store.put(record(seller, body=f"{n} {turn}".encode())))
-                    kept = evolve(outcomes[-1], body=f"{n} {turn} more".encode())
-                    outcomes.append(await store.put(kept))
-            given.extend(one for one in outcomes if isinstance(one, Record))
-
-    async def remove():
-        chance = random.Random(writers)
-        while not over.is_set():
-            await stores[0].remove(SCOPE, f"also {chance.randrange(writers * rounds * 20)}")
-            await stores[-1].remove(SCOPE, f"shared {chance.randrange(max(shared, 1))}")
-
-    removing = asyncio.ensure_future(remove())
-    await asyncio.gather(*map(write, range(writers)))
-    over.set()
-    await removing
-    names = [(one.seller_id, one.revision) for one in given]
-    assert len(names) == len(set(names))
+    await write_and_remove(stores, shared, writers=writers, rounds=rounds)
     for store in stores:
         await store.aclose()
     assert await is_consistent(database)
