@@ -7,7 +7,7 @@ is that new records begin above those that are gone; see :func:`_insert`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve
@@ -33,7 +33,7 @@ async def put_many(
     found = await _find(db, sql, records)
     outcomes = [_judge(record, found) for record in records]
     new = [record for record, known in zip(records, outcomes, strict=True) if known is record]
-    inserted = iter(await _insert(db, sql, new) if new else ())
+    inserted = iter(await _insert(db, sql, new, await _floors(db, sql, new)) if new else ())
     return [
         next(inserted) if known is record else known
         for record, known in zip(records, outcomes, strict=True)
@@ -42,8 +42,12 @@ async def put_many(
 
 async def put_new(db: AsyncConnection, sql: Sql, record: Record) -> Record | None:
     """Insert a record if its sellers find nothing."""
-    found = await db.execute(sql.find, {"some_keys": _keys(record)})
-    return None if found.first() else (await _insert(db, sql, [record]))[0]
+    scope = _rows.scope_key(record.scope)
+    seen = (await db.execute(sql.look, {"a_scope_key": scope, "some_keys": _keys(record)})).one()
+    if seen.is_known:
+        return None
+    floor = seen.floor if is_count(seen.floor) else 0
+    return (await _insert(db, sql, [record], {scope: floor}))[0]
 
 
 async def _find(db: AsyncConnection, sql: Sql, records: Iterable[Record]) -> dict[bytes, Any]:
@@ -69,18 +73,19 @@ def _judge(record: Record, found: Mapping[bytes, Any]) -> Outcome | None:
     return record if found.keys().isdisjoint(_keys(record)) else None
 
 
-async def _insert(db: AsyncConnection, sql: Sql, records: Sequence[Record]) -> list[Record]:
+async def _insert(
+    db: AsyncConnection, sql: Sql, records: Sequence[Record], before: Mapping[bytes, int]
+) -> list[Record]:
     """Insert records whose sellers found nothing a moment ago.
 
-    Somebody may have removed a record of theirs since the floor of its scope was read. So that is
-    read again when the sellers are ours: whoever had them has committed, and raised it, by then.
+    Somebody may have removed a record of theirs since the floors of their scopes were read
+    (``before``). So those are read again when the sellers are ours: whoever had them has committed,
+    and raised the floor, by then.
     """
-    scopes = {_rows.scope_key(record.scope) for record in records}
-    before = await _floors(db, sql, scopes)
     row_ids = await _insert_rows(db, sql, records, before)
     await _index_sellers(db, sql, records, row_ids)
-    floors = await _floors(db, sql, scopes)
-    for scope in scopes:
+    floors = await _floors(db, sql, records)
+    for scope in floors:
         if floors[scope] > before[scope]:
             ours = (row_ids[_key(one)] for one in records if _rows.scope_key(one.scope) == scope)
             for some in chunks(ours):
@@ -90,9 +95,10 @@ async def _insert(db: AsyncConnection, sql: Sql, records: Sequence[Record]) -> l
     ]
 
 
-async def _floors(db: AsyncConnection, sql: Sql, scopes: Collection[bytes]) -> dict[bytes, int]:
-    floors = dict.fromkeys(scopes, 0)
-    for keys in chunks(scopes):
+async def _floors(db: AsyncConnection, sql: Sql, records: Iterable[Record]) -> dict[bytes, int]:
+    """The highest revisions of records that are gone, by the keys of their scopes."""
+    floors = {_rows.scope_key(scope): 0 for scope in {record.scope for record in records}}
+    for keys in chunks(floors):
         rows = await db.execute(sql.floors, {"some_keys": keys})
         floors |= {row.scope_key: row.revision for row in rows if is_count(row.revision)}
     return floors

@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -149,6 +150,9 @@ class Sql:
             .select_from(t.sellers.join(t.records, r.id == s.record_id))
             .where(s.seller_key.in_(KEYS))
         )
+        floor = select(database.typed(f.revision)).where(f.scope_key == SCOPE_KEY)
+        is_known = exists().where(s.seller_key.in_(KEYS))
+        self.look = select(floor.scalar_subquery().label("floor"), is_known.label("is_known"))
         self.floors = select(f.scope_key, database.typed(f.revision)).where(f.scope_key.in_(KEYS))
         self.ids = select(r.seller_key, r.id).where(r.seller_key.in_(KEYS))
         self.recount = update(t.records).where(r.id.in_(IDS))
