@@ -156,13 +156,15 @@ class Gate:
             raise error
 
     @asynccontextmanager
-    async def passage(self, *, by_hand: bool = False) -> AsyncIterator[None]:
-        """Wait for one's turn, and be in flight until the end.
+    async def passage(
+        self, *, by_hand: bool = False, party: Hashable = None
+    ) -> AsyncIterator[None]:
+        """Wait for one's turn, and be in flight until the end; arguments as of :meth:`enter`.
 
         Raises:
             IopError: the error that shut the gate, where no waiting in line would help.
         """
-        await self.enter(by_hand=by_hand)
+        await self.enter(by_hand=by_hand, party=party)
         try:
             yield
         finally:

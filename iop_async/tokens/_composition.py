@@ -82,6 +82,7 @@ def make_running(
         announcer=announcer,
         presentations=presentations,
         capacity=settings.concurrency * 4 if settings.keeper and not is_follower else 0,
+        places=settings.concurrency * 4,
         lease_seconds=settings.lease_seconds,
         drain_seconds=settings.drain_seconds,
     )

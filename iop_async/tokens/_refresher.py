@@ -26,6 +26,7 @@ from .._refresh import Freshness, RefreshPolicy
 from ..calling import RateLimiter
 from ..endpoints._token_answer import doubtful_lifetimes
 from ..protocols import TokenEndpoints
+from ._admission import Place
 from ._events import Announcer
 from ._grant import Grant, Intent, changed, is_due, plausible, warning_due
 from ._presentations import Presentations
@@ -110,12 +111,18 @@ class Refresher:
         self._unsent: dict[str, Intent] = {}
 
     async def refresh(
-        self, grant: Grant, request: RefreshRequest, *, is_leased: bool = False
+        self,
+        grant: Grant,
+        request: RefreshRequest,
+        *,
+        is_leased: bool = False,
+        place: Place | None = None,
     ) -> Grant:
         """The successor of a grant.
 
         Args:
             is_leased: it was claimed, and read when it was.
+            place: of a caller, given to others while another process has the lease.
 
         Raises:
             ReauthorizationRequired, RefreshAmbiguous: nothing to present, or nothing safe.
@@ -125,7 +132,8 @@ class Refresher:
         last_revision = -1
         while True:
             # Lease: from here on nobody else presents this refresh token.
-            leased = await self._lease(grant, is_leased=is_leased, by_hand=request.by_hand)
+            await self._require_passable(grant, is_leased=is_leased, by_hand=request.by_hand)
+            leased = grant if is_leased else await self._lease(grant, place)
             # Decide: inside the lease, by what the record says now.
             is_early = request.only_due and not is_due(leased, self._policy, self._clock.now())
             if is_early or request.is_served_by(leased, than=grant):
@@ -175,16 +183,17 @@ class Refresher:
             return grant  # not told by a clock in doubt: looked at again when its lease is over
         return await self._vault.keep(plausible(grant, now)) or grant
 
-    async def _lease(self, grant: Grant, *, is_leased: bool, by_hand: bool) -> Grant:
-        """The lease, or the outcome of whoever has it; raises what shut the gate, if it is shut."""
+    async def _require_passable(self, grant: Grant, *, is_leased: bool, by_hand: bool) -> None:
+        """Raises what shut the gate, if it is shut."""
         try:
             self._gate.require_passable(by_hand=by_hand)
         except IopError:
             if is_leased:  # or nobody could claim it before the lease ends by itself
                 await self._vault.leases.give_back(grant.seller_id)
             raise
-        if is_leased:
-            return grant
+
+    async def _lease(self, grant: Grant, place: Place | None) -> Grant:
+        """The lease, or the outcome of whoever has it."""
         pause = _POLL_MIN
         while True:
             leased = await self._vault.lease(grant)
@@ -195,7 +204,7 @@ class Refresher:
                 raise UnknownSeller(grant.seller_id, "the seller was forgotten")
             if current.age > grant.age:
                 return current
-            await anyio.sleep(pause)
+            await (anyio.sleep(pause) if place is None else place.step_aside(pause))
             pause = min(pause * 2, _POLL_MAX)
 
     async def _intend(self, grant: Grant, request: RefreshRequest) -> Grant:
@@ -233,8 +242,10 @@ class Refresher:
 
     async def _present_once(self, grant: Grant, *, by_hand: bool) -> Answer:
         is_in_flight = False
+        # those who wait for a token go by turns with all that is merely due
+        freshness = self._policy.freshness(grant.token, self._clock.now())
         try:
-            async with self._gate.passage(by_hand=by_hand):
+            async with self._gate.passage(by_hand=by_hand, party=freshness):
                 is_in_flight = True
                 await self._rate.wait()
                 if grant.intent is not None and grant.intent.is_probe:

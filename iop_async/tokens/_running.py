@@ -16,6 +16,7 @@ from .._exceptions import IopError, NotPersisted, TokenError
 from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
 from ..calling import Shut
+from ._admission import Admission
 from ._events import Announcer
 from ._follower import Follower
 from ._grant import Grant, is_due
@@ -45,6 +46,7 @@ class Running:
         presentations: judge what the gateway answers to all sellers.
         capacity: grants that the keeper renews at a time; with 0 it only writes to the store
             what that did not take before.
+        places: refreshes under way at a time that callers asked for.
         lease_seconds: how long a lease lasts unless it is renewed.
         drain_seconds: how long the end waits for refreshes under way.
 
@@ -65,6 +67,7 @@ class Running:
         announcer: Announcer,
         presentations: Presentations,
         capacity: int,
+        places: int,
         lease_seconds: float,
         drain_seconds: float,
     ) -> None:
@@ -76,6 +79,7 @@ class Running:
         self._announcer = announcer
         self.presentations = presentations
         self._gate = presentations.gate
+        self._admission = Admission(places)
         self._lease_seconds = lease_seconds
         self._drain_seconds = drain_seconds
         self._is_flushing = False
@@ -115,6 +119,7 @@ class Running:
         if is_due(grant, self._policy, now) and (must_wait or self._gate.room):
             flight = self._join(grant, WHEN_DUE)
             if must_wait:
+                self._admission.hurry(grant.seller_id)
                 try:
                     successor = await flight.outcome()
                     if seller_id not in successor.seller_ids:
@@ -145,13 +150,20 @@ class Running:
         raise _restless(seller_id)
 
     def _join(self, grant: Grant, request: RefreshRequest) -> Flight:
-        refresher = self._follower or self._refresher
-        refresh = partial(refresher.refresh, grant, request)
+        refresh = partial(self._refresh, grant, request)
         return self.flights.join(
             grant.seller_id,
             partial(self._remembered, grant.seller_id, refresh, self._vault.cache.put),
             drained=self._follower is None,
         )
+
+    async def _refresh(self, grant: Grant, request: RefreshRequest) -> Grant:
+        if self._follower is not None:
+            return await self._follower.refresh(grant, request)
+        freshness = self._policy.freshness(grant.token, self._clock.now())
+        is_waited_for = freshness is Freshness.MUST_WAIT or request.by_hand or request.rejected
+        async with self._admission.place(grant.seller_id, is_urgent=bool(is_waited_for)) as place:
+            return await self._refresher.refresh(grant, request, place=place)
 
     async def _remembered(
         self, seller_id: str, refresh: Refresh, remember: Callable[[Grant], None]

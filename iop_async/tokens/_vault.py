@@ -17,6 +17,7 @@ from .._refresh import RefreshPolicy
 from ..protocols import TokenStore
 from ..stores import SpillJournal
 from ..stores._base import SkippedRows
+from ._admission import Admission
 from ._cache import Cache
 from ._entering import look_at
 from ._grant import Grant, changed, newest, seller_ids_of
@@ -31,6 +32,9 @@ Succeeds: TypeAlias = Callable[[Token, list[Grant]], bool]
 
 _KEEP_TIMEOUT: Final = 10.0
 """Seconds that a store may take for an outcome, which goes to the journal then."""
+
+_MAX_READS: Final = 50
+"""Grants that callers read at a time: what is written under a lease must not queue behind more."""
 
 _MAX_CLAIMS: Final = 100
 """Pages of records in a row of which not one can be read."""
@@ -68,6 +72,7 @@ class Vault:
         self.unpersisted = Unpersisted(scope, journal, self._stored)
         self._journal = journal
         self._alone = alone
+        self._reads = Admission(_MAX_READS)
         self._skipped = SkippedRows()
 
     def start_over(self) -> None:
@@ -77,6 +82,7 @@ class Vault:
         """
         self.leases.start_over()
         self.unpersisted.start_over()
+        self._reads = Admission(_MAX_READS)
 
     async def find(self, seller_id: str, *, reload: bool = False) -> Grant:
         """The grant of a seller, from memory where it is there and need not be read again.
@@ -86,7 +92,8 @@ class Vault:
         """
         if not reload and (known := self.cache.get(seller_id)) is not None:
             return known
-        grant = await self.load(seller_id)
+        async with self._reads.place(object()):
+            grant = await self.load(seller_id)
         if grant is None:
             raise UnknownSeller(seller_id, "it has never authorized the app here, or was forgotten")
         self.cache.put(grant)
