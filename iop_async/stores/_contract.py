@@ -22,8 +22,12 @@ MAX_READ_COUNT: Final = MAX_COUNT // 2
 and written again."""
 
 CLAIM_WINDOW: Final = 500
-"""A claim takes the earliest expiries of so many records that fell due first, however many more are
-due: what it costs depends neither on those nor on the ones that are leased."""
+"""A claim takes the earliest expiries of so many records, those that fell due in the earliest
+``DUE_STEP`` and of these the earliest expiries, however many more are due: what it costs depends
+neither on those nor on the ones that are leased."""
+
+DUE_STEP: Final = 60_000_000
+"""Microseconds since 1970 are whole multiples of it where a minute begins."""
 
 _MAX_REVISION: Final = 2**63 - 1
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from heapq import nsmallest
-from itertools import count
+from itertools import count, islice
 from math import inf
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
@@ -20,8 +20,10 @@ from .._inputs import require_aware
 from .._records import Record
 from ..protocols import MAX_LEASE_SECONDS, StoreReport
 from ._base import Pages, row_of, utc_now
+from ._columns import to_micros
 from ._contract import (
     CLAIM_WINDOW,
+    DUE_STEP,
     by_expiry,
     check_lease,
     check_names,
@@ -48,8 +50,11 @@ class _Row:
         self.holder = self.until = None
 
 
-_Index: TypeAlias = "list[tuple[datetime, int, _Row]]"
-"""Rows by a moment, earliest first; the numbers of rows tell those of one moment apart."""
+_Key = TypeVar("_Key")
+_Index: TypeAlias = "list[tuple[_Key, int, _Row]]"
+"""Rows by a key, in order; the numbers of rows tell those of one key apart."""
+
+_ClaimOrder: TypeAlias = "tuple[int, tuple[bool, datetime | None]]"
 
 
 @define
@@ -59,12 +64,14 @@ class _Scope:
     Attributes:
         found: what each seller finds.
         free: the rows with a due time that nobody leases, by that.
+        to_claim: the same, in the order in which a claim looks at them.
         leased: the leased ones, by the end of the lease.
     """
 
     found: dict[str, _Row] = Factory(dict)
-    free: _Index = Factory(list)
-    leased: _Index = Factory(list)
+    free: _Index[datetime] = Factory(list)
+    to_claim: _Index[_ClaimOrder] = Factory(list)
+    leased: _Index[datetime] = Factory(list)
     revision_floor: int = 0
     _numbers: Iterator[int] = Factory(count)
 
@@ -79,22 +86,33 @@ class _Scope:
         """Keep the indexes right while a row changes."""
         self.unlist(row)
         yield
-        index, moment = self._place(row)
-        if moment is not None:
-            insort(index, (moment, row.number, row))
+        for index, key in self._places(row):
+            insort(index, (key, row.number, row))
 
     def unlist(self, row: _Row) -> None:
         """Have no claim find a row any more."""
-        index, moment = self._place(row)
-        if moment is not None:
-            at = bisect_left(index, (moment, row.number))
+        for index, key in self._places(row):
+            at = bisect_left(index, (key, row.number))
             if at < len(index) and index[at][2] is row:
                 del index[at]
 
-    def _place(self, row: _Row) -> tuple[_Index, datetime | None]:
+    def _places(self, row: _Row) -> list[tuple[_Index[Any], Any]]:
+        due_at = row.record.due_at
         if row.until is not None:
-            return self.leased, row.until
-        return self.free, row.record.due_at
+            return [(self.leased, row.until)]
+        if due_at is None:
+            return []
+        order = to_micros(due_at) // DUE_STEP, by_expiry(row.record)
+        return [(self.free, due_at), (self.to_claim, order)]
+
+    def first_due(self, due_by: datetime) -> Iterator[_Row]:
+        """The free rows that are due, in the order in which a claim looks at them."""
+        last_step = to_micros(due_by) // DUE_STEP
+        for (step, _), _, row in self.to_claim:
+            if step > last_step:
+                break
+            if row.record.due_at is not None and row.record.due_at <= due_by:
+                yield row
 
     def end_leases(self, now: datetime) -> None:
         """Free the rows whose lease has ended, or cannot be believed."""
@@ -105,7 +123,7 @@ class _Scope:
                 row.release()
 
 
-def _after(index: _Index, moment: datetime) -> int:
+def _after(index: _Index[datetime], moment: datetime) -> int:
     """Where in an index the rows begin that come after a moment."""
     return bisect_right(index, (moment, inf))
 
@@ -214,9 +232,8 @@ class MemoryStore(ClosesOnExit):
         await checkpoint()
         now, kept = self._now(), self._scope(scope)
         kept.end_leases(now)
-        window = min(_after(kept.free, due_by), max(CLAIM_WINDOW, limit))
-        first_due = (row for _, _, row in kept.free[:window])
-        claimed = nsmallest(limit, first_due, key=lambda row: by_expiry(row.record))
+        window = islice(kept.first_due(due_by), max(CLAIM_WINDOW, limit))
+        claimed = nsmallest(limit, window, key=lambda row: by_expiry(row.record))
         for row in claimed:
             with kept.changing(row):
                 row.holder, row.until = holder, now + timedelta(seconds=seconds)

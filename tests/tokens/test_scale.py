@@ -25,18 +25,19 @@ def tasks_alive():
 
 
 async def imported(tokens, scenario, sellers):
-    """Grants that fall due in one minute, and die in the order of the sellers."""
+    """Grants that fall due in one minute of the clock, and die in the order of the sellers."""
+    minute = scenario.clock.now().replace(second=0, microsecond=0) - timedelta(minutes=1)
 
     async def put(seller, rank):
         pair = scenario.sandbox.grant(seller)
-        now = scenario.clock.now()
+        issued_at = minute + timedelta(seconds=rank * 31 % 60)
         await tokens.import_token(
             iop.Token(
                 access_token=pair["access_token"],
                 refresh_token=pair["refresh_token"],
-                issued_at=now,
-                expires_at=now + timedelta(days=30),
-                refresh_expires_at=now + timedelta(days=100, seconds=rank),
+                issued_at=issued_at,
+                expires_at=issued_at + timedelta(days=30),
+                refresh_expires_at=minute + timedelta(days=100, seconds=rank),
                 sellers=(iop.Seller(seller_id=seller),),
             )
         )

@@ -13,7 +13,7 @@ from ..._records import Record
 from ...protocols import MAX_LEASE_SECONDS
 from .._base import Row
 from .._columns import span
-from .._contract import CLAIM_WINDOW
+from .._contract import CLAIM_WINDOW, DUE_STEP
 from . import _rows, _writes
 
 _MAX_ROUNDS: Final = 100
@@ -37,8 +37,10 @@ _END_LEASES: Final = f"""UPDATE records SET lease_holder = NULL, lease_until = N
 # One row for all of them: a thread gives up the interpreter for every row it fetches.
 DUE: Final = f"""SELECT group_concat(id, ',') FROM (
     SELECT id FROM (
-        SELECT dies_at, id {_IN_INDEX} AND lease_until IS NULL AND due_at <= :due_by
-        ORDER BY due_at LIMIT :window)
+        SELECT dies_at, id FROM records INDEXED BY records_by_death
+        WHERE scope = :scope AND lease_until IS NULL AND due_at <= :due_by
+        AND due_at / {DUE_STEP} <= :due_by / {DUE_STEP}
+        ORDER BY due_at / {DUE_STEP}, dies_at LIMIT :window)
     ORDER BY CAST(dies_at AS INTEGER), id LIMIT :limit)"""
 
 _FIRST_FREE: Final = f"""SELECT CAST(due_at AS INTEGER) {_IN_INDEX}
