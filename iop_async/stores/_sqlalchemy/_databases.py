@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import frozen
 from sqlalchemy import (
@@ -47,6 +47,7 @@ class Database:
         switches_freely: whether a connection commits each statement by itself is the driver's to
             decide, and costs no round trip.
         returns_updated: it has ``UPDATE ... RETURNING``.
+        many_rows_by: how one parameter brings the values of many rows, where it skips locked ones.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Database:
     begin: str | None = None
     switches_freely: bool = False
     returns_updated: bool = False
+    many_rows_by: Literal["arrays", "json"] | None = None
 
     @property
     def driver(self) -> str:
@@ -123,6 +125,7 @@ _POSTGRESQL: Final = Database(
     may_be_pooled=True,
     switches_freely=True,
     returns_updated=True,
+    many_rows_by="arrays",
 )
 _MYSQL: Final = Database(
     name="MySQL",
@@ -133,6 +136,7 @@ _MYSQL: Final = Database(
     max_statement=_MYSQL_MAX_STATEMENT,
     prepare=_MYSQL_PREPARE,
     begin=_MYSQL_BEGIN,
+    many_rows_by="json",
 )
 _MARIADB: Final = Database(
     name="MariaDB",
@@ -143,6 +147,7 @@ _MARIADB: Final = Database(
     max_statement=_MYSQL_MAX_STATEMENT,
     prepare=_MYSQL_PREPARE,
     begin=_MYSQL_BEGIN,
+    many_rows_by="json",
 )
 _SQLITE: Final = Database(
     name="SQLite",

@@ -169,6 +169,10 @@ _UNDONE: Final = frozenset({"40001", "40P01", "1213"})
 of Galera says so at the next statement of the loser, whichever it is (observed, MariaDB 10.11)."""
 
 
+UNREACHABLE: Final = frozenset({_SILENT, _POOL})
+"""Failures that took all of the time there was, and that others would meet as well."""
+
+
 def is_undone(exc: BaseException) -> bool:
     """Whether a transaction whose COMMIT failed has surely changed nothing."""
     return isinstance(exc, Exception) and classify(exc)[1] in _UNDONE

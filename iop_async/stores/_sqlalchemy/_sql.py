@@ -7,11 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     ColumnElement,
     Subquery,
     Update,
-    bindparam,
     case,
     cast,
     delete,
@@ -28,7 +26,22 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from ...protocols import MAX_LEASE_SECONDS
 from .._columns import span
 from ._databases import Database
-from ._tables import NEVER, SENT, Tables
+from ._grouped_sql import Arrays, Json
+from ._params import (
+    DUE_BY,
+    HOLDER,
+    ID,
+    IDS,
+    KEY,
+    KEYS,
+    LIMIT,
+    MICROS,
+    SCOPE_KEY,
+    SORTED,
+    UNTIL,
+    binary,
+)
+from ._tables import NEVER, Tables
 
 _MAX_PARAMS: Final = 500
 """The most rows that one statement names: databases bound their parameters."""
@@ -38,28 +51,6 @@ def chunks(values: Iterable[Any]) -> list[list[Any]]:
     """The values, no more at once than a statement may name."""
     every = list(values)
     return [every[at : at + _MAX_PARAMS] for at in range(0, len(every), _MAX_PARAMS)]
-
-
-def _number(name: str) -> BindParameter[int]:
-    return bindparam(name, type_=BigInteger)
-
-
-def _bytes(name: str) -> BindParameter[bytes]:
-    return bindparam(name, type_=SENT.text)
-
-
-# No parameter may be named as the column that a statement sets, so each of them has a prefix.
-KEY: Final = _bytes("a_key")
-SCOPE_KEY: Final = _bytes("a_scope_key")
-HOLDER: Final = _bytes("a_holder")
-MICROS: Final = _number("a_number")
-DUE_BY: Final = _number("a_due_by")
-UNTIL: Final = _number("an_until")
-LIMIT: Final = _number("a_limit")
-SORTED: Final = _number("a_sort_limit")
-ID: Final = _number("an_id")
-KEYS: Final = bindparam("some_keys", type_=SENT.digest, expanding=True)
-IDS: Final = bindparam("some_ids", type_=BigInteger, expanding=True)
 
 
 class Sql:
@@ -93,6 +84,10 @@ class Sql:
         self._writes(database)
         self._leases(database)
         self._claims(database, skips_locked=skips_locked)
+        many = (tables, self._columns, self._free, self._now)
+        of_many = database.many_rows_by if skips_locked else None
+        self.arrays = Arrays.of(*many) if of_many == "arrays" else None
+        self.json = Json.of(*many) if of_many == "json" else None
 
     def _free(self, column: ColumnElement[int]) -> ColumnElement[bool]:
         lease_until = func.coalesce(column, 0)
@@ -142,7 +137,7 @@ class Sql:
         counted = update(t.records).values(revision=r.revision + 1)
         # the one statement that nearly every write is
         self.replace = counted.where(
-            r.seller_key == KEY, r.revision == MICROS, r.sellers == _bytes("some_sellers")
+            r.seller_key == KEY, r.revision == MICROS, r.sellers == binary("some_sellers")
         ).values(lease_until=case((r.lease_holder == HOLDER, 0), else_=r.lease_until))
         self.change = counted.where(r.id == ID)
         self.find_rows = (

@@ -9,8 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
 
-from attrs import evolve
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..._exceptions import StoreError
@@ -19,13 +18,14 @@ from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows
-from .._batches import LONG_BODY, Outcome, put_in_batches
+from .._batches import Outcome, put_in_batches
 from .._columns import next_moment, to_micros
-from .._contract import MAX_READ_COUNT, check_lease, check_names, check_record, check_records
+from .._contract import check_lease, check_names, check_record, check_records
 from .._tasks import Tasks
 from . import _bulk, _leases, _rows, _setup, _survey, _tables, _writes
 from ._engines import POOL_SIZE, open_engine
-from ._errors import TOO_LARGE
+from ._grouped import LeaseRequest
+from ._hot_path import HotPath
 from ._sql import Sql
 from ._transactions import Attempts, Transactions
 
@@ -45,6 +45,9 @@ class SQLAlchemyStore(EnteredOnce):
     commits (``synchronous_commit``, ``innodb_flush_log_at_trx_commit``). An SQLite file by its URL
     is opened with a write-ahead log that is synced with every commit; but
     :class:`~iop_async.stores.SQLiteStore` is much faster there, and does more for the file.
+
+    Writes and leases that are asked for at the same time share a transaction. A caller that comes
+    alone waits for nobody.
 
     Deadlocks, broken connections and a database that starts again are borne a few times before
     they are a ``StoreError``, which repeats no statement and no row, and keeps no cause that does.
@@ -105,6 +108,7 @@ class SQLAlchemyStore(EnteredOnce):
         self._skipped = SkippedRows()
         self._tasks = Tasks(self._engine.where, "SQLAlchemy")
         self._transactions = Transactions(self._engine, self._tables, timeout=timeout)
+        self._hot_path = HotPath(self._engine, self._transactions)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._engine.where!r})"
@@ -125,7 +129,11 @@ class SQLAlchemyStore(EnteredOnce):
         return _tables.ddl(dialect, table_prefix)
 
     async def create_tables(self) -> None:
-        """Make the tables that are missing. Several hosts may do so at once, and again."""
+        """Make the tables that are missing, and bring those of an older release up to date.
+
+        Several hosts may do so at once, and again. Where an index is made anew, PostgreSQL has
+        writers wait for as long as that takes: seconds for a million records.
+        """
         await self._tasks.run(self._transactions.create_tables)
 
     async def _open(self) -> None:
@@ -158,35 +166,7 @@ class SQLAlchemyStore(EnteredOnce):
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
         check_names(*(() if release is None else (release,)))
-        return await self._tasks.run(partial(self._put, record, release))
-
-    async def _put(self, record: Record, release: str | None) -> Record:
-        if len(record.body) >= LONG_BODY:
-            await self._require_room(record)
-        # repeated after a lost acknowledgement, the first finds nothing to do, and the second
-        # that it was done
-        attempts = Attempts()
-        replace = partial(_writes.replace, record=record, release=release)
-        if 0 < record.revision <= MAX_READ_COUNT and await self._transactions.write_each(
-            replace, attempts
-        ):
-            return evolve(record, revision=record.revision + 1)
-
-        async def put(db: AsyncConnection, sql: Sql) -> Record:
-            new = None if record.revision else await _bulk.put_new(db, sql, record)
-            again = attempts.may_be_done
-            return new or await _writes.put(db, sql, record, release, again=again)
-
-        return await self._transactions.write(put, attempts)
-
-    async def _require_room(self, record: Record) -> None:
-        """Raises ``StoreError`` where the server takes no statement as long as this one will be."""
-        ask = self._engine.database.max_statement
-        if ask is None:
-            return
-        room = await self._transactions.read(lambda db, _: db.scalar(text(ask)))
-        if 2 * len(record.body) + LONG_BODY > room:  # sent as digits, with sellers beside them
-            raise TOO_LARGE.error(self._engine.where, "max_allowed_packet")
+        return await self._tasks.run(partial(self._hot_path.put, record, release))
 
     async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
         """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`.
@@ -200,7 +180,7 @@ class SQLAlchemyStore(EnteredOnce):
             return await self._transactions.write(partial(_bulk.put_many, records=batch))
 
         async def put_all() -> list[Outcome]:
-            put = partial(self._put, release=None)
+            put = partial(self._hot_path.put, release=None)
             return await put_in_batches(records, put_batch, put, count=_bulk.BATCH_MAX)
 
         return await self._tasks.run(put_all)
@@ -264,11 +244,9 @@ class SQLAlchemyStore(EnteredOnce):
         if not seconds:
             return await self._give_back(scope, seller_id, holder)
 
-        async def lease(db: AsyncConnection, sql: Sql) -> _leases.Claimed:
-            return await _leases.lease(db, sql, scope, seller_id, holder, seconds)
-
-        write = partial(self._transactions.write_each, lease)
-        leased = await self._tasks.run(write, undo=self._undo)
+        request = LeaseRequest(scope, seller_id, holder, seconds)
+        lease = partial(self._hot_path.lease, request)
+        leased = await self._tasks.run(lease, undo=self._undo)
         return next(iter(self._skipped.readable(leased.rows)), None)
 
     async def _give_back(self, scope: str, seller_id: str, holder: str) -> Record | None:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..._exceptions import StoreError
 from . import _setup
 from ._engines import Engine
-from ._errors import Remedy, classify, is_undone
+from ._errors import UNREACHABLE, Remedy, classify, is_undone
 from ._sql import Sql
 from ._tables import Tables
 
@@ -107,6 +107,28 @@ class Transactions:
         in_turn = partial(self._in_turn, operation)
         run = partial(self._commit, in_turn, attempts or Attempts())
         return await self._with_retries(run)
+
+    async def try_once(
+        self, operation: Operation[T], attempts: Attempts, *, is_one_statement: bool
+    ) -> T | StoreError | None:
+        """Run an operation on many records once.
+
+        Returns the error where the database cannot be reached, and ``None`` where it failed
+        otherwise: whatever was wrong with one record, the others are to be tried by themselves.
+        """
+        in_turn = partial(self._in_turn, operation)
+        if is_one_statement:
+            run = partial(self._each, operation, in_turn, attempts)
+        else:
+            run = partial(self._commit, in_turn, attempts)
+        try:
+            async with self._connected() as db:
+                return await run(db, self._statements(db))
+        except StoreError:
+            return None
+        except Exception as exc:  # noqa: BLE001 - drivers raise what they like
+            failure, code = classify(exc)
+        return failure.error(self._engine.where, code) if failure in UNREACHABLE else None
 
     async def rehearse(self, operation: Operation[T]) -> T:
         """Run an operation as :meth:`write` does, to find out whether it can be; and undo it."""
