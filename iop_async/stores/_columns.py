@@ -19,6 +19,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 
+to_json: Final = json.JSONEncoder(ensure_ascii=False).encode
+"""Made once: ``json.dumps`` makes an encoder for each text that may hold what is no ASCII."""
+
 
 def to_micros(moment: datetime) -> int:
     """Microseconds since 1970, exact."""
@@ -51,7 +54,7 @@ def span(seconds: float) -> int:
 
 def sellers_column(seller_ids: Sequence[str]) -> str:
     """The sellers of a record, in their order, as one column."""
-    return json.dumps(seller_ids, ensure_ascii=False)
+    return to_json(seller_ids)
 
 
 def read_record(

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve
 
 from ..._records import Record
-from .._columns import next_moment, read_record, to_micros, unreadable
+from .._columns import next_moment, read_record, to_json, to_micros, unreadable
 from .._contract import is_repetition
 
 _SELLER: Final = re.compile(rb'"seller": ?"((?:[^"\\]|\\.)*)"')
@@ -27,7 +27,7 @@ def index_fields(record: Record) -> bytes:
         "dies": _text(record.dies_at),
         "generation": str(record.generation),
     }
-    return json.dumps(fields, ensure_ascii=False).encode()
+    return to_json(fields).encode()
 
 
 def put_args(record: Record) -> tuple[int, bytes, bytes]:
