@@ -5,13 +5,14 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis.asyncio
 from attrs import evolve
 from redis_servers import own_prefix, own_server
 from services import REDIS
 from store_helpers import SCOPE, record
 
 from iop_async import StoreError
-from iop_async.stores._redis import RedisStore, _claims
+from iop_async.stores._redis import RedisStore, _claims, _scripts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -102,6 +103,16 @@ async def test_what_an_older_release_made_ready_is_claimed(store, monkeypatch):
     monkeypatch.setattr(_claims, "CLAIM_WINDOW", 2)
     assert await claim(store, limit=2) == ["6", "5"]
     assert await claim(store, limit=9) == ["4", "3", "2", "1", "0"]
+
+
+async def test_keys_on_one_server_hold_records_and_nothing_else(store):
+    """Hosts of release 0.1, which know of no anchors, may go on working on them."""
+    kept = await store.put(record(due_at=START))
+    await claim(store)
+    await store.remove(SCOPE, kept.seller_id)
+    keys = _scripts.keys_of(store._prefix, SCOPE)
+    async with redis.asyncio.Redis.from_url(REDIS) as client:
+        assert [key for key in keys if await client.exists(key)] == [keys[-1]]
 
 
 @pytest.mark.parametrize("batch", [250, 3, 1])

@@ -9,10 +9,11 @@
 --   HOLDERS   hash  id -> holder of its lease, where it has one
 --   LEASED    zset  id -> when its lease ends
 --   COUNTERS  hash  layout, last id, floor of the revisions of new records, whether there are anchors
+--                   (0: none is needed)
 --
 -- While a cluster moves a slot, it refuses a script of whose keys some are there and some are not. So
--- none is ever empty: each holds an anchor, whose name no seller and no id can have, and whose score
--- is below all others.
+-- on a cluster none is ever empty: each holds an anchor, whose name no seller and no id can have, and
+-- whose score is below all others.
 --
 -- A record with a due time is in one of three places:
 --
@@ -46,14 +47,18 @@ local function now()
   return time[1] * 1000000 + time[2]
 end
 
+-- Only where slots can move: hosts of release 0.1 take an anchor for a record that is torn.
 local function drop_anchors()
-  for _, hash in ipairs({SELLERS, FIELDS, BODIES, HOLDERS}) do
-    call('HSET', hash, ANCHOR, '')
+  local has_slots = type(redis.pcall('CLUSTER', 'INFO')) == 'string'
+  if has_slots then
+    for _, hash in ipairs({SELLERS, FIELDS, BODIES, HOLDERS}) do
+      call('HSET', hash, ANCHOR, '')
+    end
+    for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE}) do
+      call('ZADD', index, '-inf', ANCHOR)
+    end
   end
-  for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE}) do
-    call('ZADD', index, '-inf', ANCHOR)
-  end
-  call('HSET', COUNTERS, 'anchors', 1)
+  call('HSET', COUNTERS, 'anchors', has_slots and 1 or 0)
 end
 
 local function is_within(text, least, most)
