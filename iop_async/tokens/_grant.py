@@ -161,7 +161,11 @@ def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:
     token = grant.token
     if grant.state == "reauthorize" or not token.refreshable:
         return None
-    moment = policy.due_at(token) if grant.intent is None else probe_at(grant, grant.intent)
+    moment = policy.due_at(token)
+    if grant.intent is not None:
+        probe = probe_at(grant, grant.intent)
+        # a first intent leaves the time as it was: no index of a store need change for it
+        moment = probe if grant.intent.is_probe else min(moment, probe)
     if grant.wanted_at is not None:
         moment = min(moment, grant.wanted_at)
     if grant.retry_at is not None:

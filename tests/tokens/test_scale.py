@@ -235,3 +235,22 @@ async def test_a_refresh_under_way_is_not_evicted(scenario):
                 tasks.start_soon(tokens.token, seller)
                 await anyio.sleep(0.02)
         assert scenario.presented() == 3
+
+
+@either_loop
+async def test_an_intent_changes_no_time_that_a_store_finds_a_record_by(scenario):
+    """Nor when it dies: a database that keeps indexes of both need touch none."""
+    written = []
+
+    class Store(WatchedStore):
+        async def put(self, record, *, release=None):
+            written.append(record)
+            return await super().put(record, release=release)
+
+    async with scenario.manager(Store(scenario.store())) as tokens:
+        await tokens.authorize(scenario.code())
+        scenario.clock.advance(MONTH - LEAD / 2)
+        await tokens.refresh_due()
+    approved, intended, outcome = written
+    assert (intended.due_at, intended.dies_at) == (approved.due_at, approved.dies_at)
+    assert outcome.due_at > intended.due_at
