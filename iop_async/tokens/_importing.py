@@ -49,14 +49,11 @@ _BULK_TIMEOUT: Final = 30.0
 
 @frozen
 class _Given:
-    """A token that may be imported, and its position among all that were given."""
+    """A token that may be imported, its position among all that were given, and what finds it."""
 
     position: int
     token: Token
-
-    @property
-    def seller_ids(self) -> tuple[str, ...]:
-        return seller_ids_of(self.token)
+    seller_ids: tuple[str, ...]
 
 
 class Importing:
@@ -107,7 +104,8 @@ class Importing:
         for position, token in enumerate(chunk, first):
             reason = fault_of(token, now)
             if reason is None:
-                yield _Given(position, cast("Token", token))
+                good = cast("Token", token)
+                yield _Given(position, good, seller_ids_of(good))
             else:
                 self._tally.count(position, seller_id_in(token), "failed", reason)
 
