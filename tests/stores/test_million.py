@@ -58,6 +58,7 @@ async def test_a_claim_costs_the_same_however_many_are_due(location, show):
 
 
 @pytest.mark.alone
+@pytest.mark.timeout(3_600)
 @pytest.mark.skipif(
     "IOP_ASYNC_MILLION" not in os.environ,
     reason="a million records in each store: minutes, and gigabytes; IOP_ASYNC_MILLION=1 runs it",
