@@ -15,13 +15,10 @@ from ..._exceptions import StoreError
 from ..._records import Record
 from .._base import Row, row_of
 from .._columns import span
+from .._contract import CLAIM_WINDOW
 from . import _rows
 from ._sql import Sql, chunks
 from ._tables import NEVER
-
-SORT_MAX_ROWS: Final = 500
-"""A claim sorts so many by expiry, those that fell due first: its cost does not grow with how many
-are due."""
 
 _CLAIM_MAX_ROUNDS: Final = 20
 """How often a claim looks for more where others were faster, or rows cannot be read."""
@@ -111,7 +108,7 @@ def _bounds(request: ClaimRequest, limit: int) -> dict[str, Any]:
         "a_scope_key": _rows.scope_key(request.scope),
         "a_due_by": request.due_by,
         "a_limit": limit,
-        "a_sort_limit": max(SORT_MAX_ROWS, limit),
+        "a_sort_limit": max(CLAIM_WINDOW, limit),
     }
 
 
