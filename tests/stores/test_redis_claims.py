@@ -5,6 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 import redis.asyncio
 from attrs import evolve
 from redis_servers import own_prefix, own_server
@@ -16,6 +17,7 @@ from iop_async.stores._redis import RedisStore, _claims, _scripts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 LATE = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 """Beyond the whole numbers that a double holds exactly, in microseconds."""
 
@@ -113,6 +115,52 @@ async def test_keys_on_one_server_hold_records_and_nothing_else(store):
     keys = _scripts.keys_of(store._prefix, SCOPE)
     async with redis.asyncio.Redis.from_url(REDIS) as client:
         assert [key for key in keys if await client.exists(key)] == [keys[-1]]
+
+
+def indexes(prefix):
+    keys = dict(zip(_scripts._KEYS, _scripts.keys_of(prefix, SCOPE), strict=True))
+    return keys["waiting"], keys["order"]
+
+
+async def test_of_those_that_fell_due_in_one_minute_the_earliest_expiry_is_claimed(monkeypatch):
+    """What is not yet due is passed by, and what is due beyond the window is not kept from it."""
+    monkeypatch.setattr(_claims, "CLAIM_WINDOW", 4)
+    monkeypatch.setattr(_claims, "BATCH", 3)
+    with own_prefix() as prefix:
+        async with RedisStore(REDIS, prefix=prefix) as store:
+            for n in range(20):
+                due_at = START + (n * 7 % 20) * SECOND
+                await store.put(record(f"{n}", due_at=due_at, dies_at=START - n * MINUTE))
+            by = START + 9 * SECOND
+            due, later = [], []
+            for n in reversed(range(20)):
+                (due if n * 7 % 20 <= 9 else later).append(f"{n}")
+            found = []
+            while some := await claim(store, due_by=by, limit=2):
+                found += some
+            assert sorted(found) == sorted(due)
+            assert await claim(store, due_by=START + MINUTE, limit=3) == later[:3]
+
+
+async def test_what_an_older_release_wrote_is_claimed_in_order(monkeypatch):
+    """That knows nothing of the minutes: it leaves them out, and as they were."""
+    monkeypatch.setattr(_claims, "CLAIM_WINDOW", 4)
+    with own_prefix() as prefix, redis.Redis.from_url(REDIS) as client:
+        waiting, order = indexes(prefix)
+        async with RedisStore(REDIS, prefix=prefix) as store:
+            for n in range(9):
+                await store.put(record(f"{n}", due_at=START, dies_at=START - n * MINUTE))
+            ids = client.zrangebyscore(waiting, "(-inf", "+inf")
+            client.zrem(order, *ids[3:])
+            client.zadd(order, {b"gone": 5, ids[0]: 2**53 - 1, ids[1]: 7})
+            for batch in (["8", "7", "6"], ["5", "4", "3"], ["2", "1", "0"], []):
+                assert await claim(store, limit=3) == batch
+            assert not client.zrangebyscore(order, "(-inf", "+inf")
+            await store.put(record("later", due_at=START + 9 * MINUTE))
+            (place,) = client.zrangebyscore(order, "(-inf", "+inf", withscores=True)
+            client.zadd(order, {place[0]: 5})
+            assert await claim(store) == []
+            assert client.zrangebyscore(order, "(-inf", "+inf", withscores=True) == [place]
 
 
 @pytest.mark.parametrize("batch", [250, 3, 1])

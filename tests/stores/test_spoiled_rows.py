@@ -308,7 +308,7 @@ async def test_no_spoiled_record_of_a_server_costs_another(prefix, caplog):
             assert (await store.put(record("last"))).revision < 2**52
 
 
-@pytest.mark.parametrize("index", ["waiting", "ready", "wake", "leased", "ids"])
+@pytest.mark.parametrize("index", ["waiting", "order", "ready", "wake", "leased", "ids"])
 @pytest.mark.parametrize("score", ["-inf", "+inf", "1e300", "-1e300", "0"])
 async def test_a_planted_score_costs_no_other_record(prefix, index, score):
     """What the server searches by is no more to be believed than what it finds."""

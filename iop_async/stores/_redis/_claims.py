@@ -19,6 +19,10 @@ BATCH: Final = 250
 """Records that the server looks at in one step, while everybody else waits."""
 
 
+ADOPTED: Final = 50
+"""Records that fell due first of which a step looks whether an older release wrote them."""
+
+
 @define(kw_only=True)
 class Claim:
     """Leases what is due, and can take that back.
@@ -46,7 +50,8 @@ class Claim:
         began = b""
         try:
             while wanted > 0:
-                args = (self.due_by, wanted, self.holder, self.span, BATCH, began, CLAIM_WINDOW)
+                sizes = (BATCH, began, CLAIM_WINDOW, ADOPTED)
+                args = (self.due_by, wanted, self.holder, self.span, *sizes)
                 # not again: what the lost answer named would stay leased by nobody
                 call = ScriptCall(_scripts.CLAIM, self.keys, args)
                 try:

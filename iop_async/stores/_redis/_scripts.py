@@ -13,15 +13,16 @@ from attrs import frozen
 
 from ...protocols import MAX_LEASE_SECONDS
 from .._columns import span, to_micros
-from .._contract import MAX_READ_COUNT
+from .._contract import DUE_STEP, MAX_READ_COUNT
 
 _KEYS: Final = (
     "sellers", "facts", "bodies", "ids", "holders", "leased", "waiting", "ready", "wake",
-    "counters",
+    "order", "counters",
 )  # fmt: skip
 
 
 _BOUNDS: Final = {
+    "DUE_STEP": DUE_STEP,
     "MAX_SPAN": span(MAX_LEASE_SECONDS),
     "MAX_READ_COUNT": MAX_READ_COUNT,
     "FIRST_MOMENT": to_micros(datetime.min.replace(tzinfo=UTC)),

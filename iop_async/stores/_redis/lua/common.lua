@@ -17,16 +17,20 @@
 --
 -- A record with a due time is in one of three places:
 --
---   WAITING   free: id -> when it is due
+--   WAITING   free: id -> when it is due; and in ORDER: id -> the minute of that, then of its death
 --   READY     free, and some claim found it due: id -> when it dies
 --   LEASED    above
 --
 -- and in the latter two cases in WAKE as well: id -> when a claim may find it next.
 --
+-- Releases that do not know ORDER leave there what is no longer so, and leave out what they write: the
+-- claims put right what they meet, and WAITING alone says what there is.
+--
 -- A record whose fields were torn or spoiled stays under a lease for ever, which the claims renew:
 -- so it costs no other, and is found again when it is repaired.
 
-local SELLERS, FIELDS, BODIES, IDS, HOLDERS, LEASED, WAITING, READY, WAKE, COUNTERS = unpack(KEYS)
+local SELLERS, FIELDS, BODIES, IDS, HOLDERS, LEASED, WAITING, READY, WAKE, ORDER, COUNTERS =
+  unpack(KEYS)
 local LAYOUT = '1'
 local call = redis.call
 
@@ -54,7 +58,7 @@ local function drop_anchors()
     for _, hash in ipairs({SELLERS, FIELDS, BODIES, HOLDERS}) do
       call('HSET', hash, ANCHOR, '')
     end
-    for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE}) do
+    for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE, ORDER}) do
       call('ZADD', index, '-inf', ANCHOR)
     end
   end
@@ -112,12 +116,32 @@ local function lease_end(id, moment)
   return ends and ends <= moment + MAX_SPAN and ends or nil
 end
 
+-- Both minutes fit into a double for as long as nothing falls due after 2097. Whatever does is found by
+-- WAITING all the same.
+local DEATHS = 2 ^ 27
+local LAST_MINUTE = 2 ^ 26 - 1
+
+local function minute(moment, last)
+  return math.max(0, math.min(math.floor(tonumber(moment) / DUE_STEP), last))
+end
+
+local function due_minute(due)
+  return minute(due, LAST_MINUTE)
+end
+
+local function put_in_order(id, fields)
+  local death = fields.dies == '' and DEATHS - 1 or minute(fields.dies, DEATHS - 2)
+  call('ZADD', ORDER, exact(due_minute(fields.due) * DEATHS + death), id)
+end
+
 -- Puts a record where it is found, given when its lease ends, if it has one.
 local function list(id, fields, ends)
   if fields.due == '' or ends then
     call('ZREM', WAITING, id)
+    call('ZREM', ORDER, id)
   else
     call('ZADD', WAITING, fields.due, id)
+    put_in_order(id, fields)
   end
   call('ZREM', READY, id)
   if fields.due ~= '' and ends then
@@ -157,7 +181,7 @@ local function forget(id)
   call('HDEL', FIELDS, id)
   call('HDEL', BODIES, id)
   call('HDEL', HOLDERS, id)
-  for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE}) do
+  for _, index in ipairs({IDS, LEASED, WAITING, READY, WAKE, ORDER}) do
     call('ZREM', index, id)
   end
 end
