@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+import sqlalchemy as sa
 from attrs import evolve
 from sql_helpers import Proxy, write_and_remove
 from sqlalchemy import event
@@ -59,6 +60,29 @@ async def test_a_thousand_new_records_are_a_handful_of_statements(database):
             counts.append(len(seen))
         # floors, rows, sellers, and floors again; no search names more than 500 keys
         assert counts == [5, 6, 2]
+
+
+@pytest.fixture
+def postgresql(tables):
+    return tables("postgresql")
+
+
+async def test_a_search_for_many_sellers_reads_no_table_from_end_to_end(postgresql):
+    """As a planner would that knows little of a table, and of what is asked for even less."""
+    async with postgresql.store() as store:
+        for _ in range(2):
+            for begin in range(0, 3_000, 500):
+                await store.put_many(some(500, begin))
+    # what a connection has counted is seen when it has ended
+    counted = sa.text(
+        "SELECT sum(idx_tup_fetch), sum(seq_tup_read) FROM pg_stat_user_tables"
+        f" WHERE relname IN ('{postgresql.prefix}sellers', '{postgresql.prefix}records')"
+    )
+    async with postgresql.engine() as engine, engine.connect() as db, asyncio.timeout(30):
+        while (counts := (await db.execute(counted)).one())[0] < 6_000:
+            await db.commit()
+            await asyncio.sleep(0.05)
+    assert counts[1] < 3_000  # those of the test before this one were deleted, from end to end
 
 
 async def test_a_new_seller_waits_for_nobody_who_locks_the_scope(server):

@@ -30,6 +30,8 @@ async def put_many(
     db: AsyncConnection, sql: Sql, records: Sequence[Record]
 ) -> list[Outcome | None]:
     """Insert the records whose sellers find nothing; ``None`` for those to be put one by one."""
+    if sql.go_by_index is not None:
+        await db.execute(sql.go_by_index)
     found = await _find(db, sql, records)
     outcomes = [_judge(record, found) for record in records]
     new = [record for record, known in zip(records, outcomes, strict=True) if known is record]
