@@ -159,6 +159,32 @@ async def test_a_server_that_falls_silent_is_told_to_all(server):
         await store.aclose()
 
 
+@pytest.fixture
+def mariadb(tables):
+    return tables("mariadb")
+
+
+@pytest.mark.parametrize("mode", ["ORACLE", "ANSI", "TRADITIONAL"])
+async def test_the_mode_of_a_session_does_not_matter(mariadb, mode):
+    """Other words are reserved there, and other values are errors."""
+    url = f"{mariadb.url}?sql_mode={mode}"
+    async with mariadb.store(url) as store:
+        kept = await filled(store, 40)
+        leases = (store.lease(SCOPE, f"{n}", holder="a", seconds=60) for n in range(40))
+        seen = statements(store)
+        assert await asyncio.gather(*leases) == kept
+        changed = [evolve(one, body=b"2") for one in kept]
+        releases = [None, "a", "b", ""] * 10
+        await asyncio.gather(*map(store.put, changed))
+        changed = [evolve(one, revision=2, body=b"3") for one in kept]
+        await asyncio.gather(
+            *(store.put(one, release=who) for one, who in zip(changed, releases, strict=True))
+        )
+        assert len(seen) < 30
+    ended = await mariadb.execute("SELECT count(*) FROM {t}records WHERE lease_until = 0")
+    assert ended == [(10,)]
+
+
 class Doer:
     """Does numbers, and notes in which batches."""
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from attrs import evolve
 from sql_helpers import Proxy
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from store_helpers import SCOPE, record
 
@@ -83,3 +85,23 @@ async def test_an_engine_of_the_user_costs_as_little_on_postgresql(postgresql):
         assert await wire.of(store.put(evolve(kept, body=b"new"))) == 1
         await store.aclose()
         await engine.dispose()
+
+
+async def test_a_stricter_isolation_of_an_administrator_is_met_by_transactions(postgresql):
+    """Statements outside of one would fail where two of them meet."""
+    role = f"role_{uuid4().hex[:8]}"
+    await postgresql.execute(
+        f"CREATE ROLE {role} LOGIN SUPERUSER",
+        f"ALTER ROLE {role} SET default_transaction_isolation = 'serializable'",
+    )
+
+    async def isolation(db, _):
+        return (await db.execute(text("SHOW transaction_isolation"))).scalar()
+
+    try:
+        async with postgresql.store(postgresql.url.replace("postgres@", f"{role}@")) as store:
+            assert await store._transactions.write_each(isolation) == "read committed"
+            kept = await store.put(record())
+            assert (await store.put(evolve(kept, body=b"2"))).revision == 2
+    finally:
+        await postgresql.execute(f"DROP ROLE {role}")

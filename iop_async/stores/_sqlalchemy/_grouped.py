@@ -129,9 +129,5 @@ async def _lease_rows(
 
 
 def _document(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """JSON of some columns of rows; bytes as digits, what is missing as what no digits are."""
-    return json.dumps([[_json(row[name]) for name in names] for row in rows])
-
-
-def _json(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else "-" if value is None else value
+    """JSON of some columns of rows, with bytes as digits."""
+    return json.dumps([[row[name] for name in names] for row in rows], default=bytes.hex)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     column,
     func,
     or_,
+    quoted_name,
     select,
     text,
     true,
@@ -172,7 +173,13 @@ def _unhex(value: ColumnElement[Any]) -> ColumnElement[bytes]:
 
 def _document(names: Sequence[str]) -> FromClause:
     types = {name: "LONGTEXT" if name in _BYTES else "BIGINT" for name in names}
-    rows = ", ".join(f"{name} {kind} PATH '$[{n}]'" for n, (name, kind) in enumerate(types.items()))
-    columns = [column(name, Text() if name in _BYTES else BigInteger()) for name in names]
+    # in quotes, because some of the names are reserved in MariaDB's ORACLE mode
+    rows = ", ".join(
+        f"`{name}` {kind} PATH '$[{n}]'" for n, (name, kind) in enumerate(types.items())
+    )
+    columns = [
+        column(quoted_name(name, quote=True), Text() if name in _BYTES else BigInteger())
+        for name in names
+    ]
     document = text(f"SELECT * FROM JSON_TABLE(:a_document, '$[*]' COLUMNS ({rows})) AS rows_")  # noqa: S608
     return document.columns(*columns).subquery("wanted")
