@@ -272,6 +272,7 @@ def test_settings_that_cannot_be_used_are_told_before_anything_is_done(url, file
         assert expected in done.stderr.decode()
         assert b"Traceback" not in done.stderr
         assert b"canary" not in done.stderr
+        assert done.stdout == b""
 
 
 def test_a_file_that_others_may_read_is_warned_of(url, file):

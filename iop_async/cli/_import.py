@@ -85,6 +85,7 @@ class Import:
 
     Attributes:
         counts: of rows by what became of them.
+        scope: what the grants are filed under; empty until the store could be used.
     """
 
     def __init__(self, table: Table, rejects: RejectedRows, *, is_dry: bool) -> None:
@@ -95,7 +96,7 @@ class Import:
         self._told = 0
         self._shown_at = 0.0
         self._shows = sys.stderr.isatty()
-        self._scope = ""
+        self.scope = ""
         self.counts: Counter[str] = Counter()
 
     async def run(self, client: Client, url: str, *, scope: str | None, replace: bool) -> None:
@@ -111,7 +112,7 @@ class Import:
         kept = Untouched(store) if self._is_dry else store
         try:
             async with client, TokenManager(client, kept, keeper=False, scope=scope) as manager:
-                self._scope = manager.scope
+                self.scope = manager.scope
                 await manager.import_many(self._tokens(), replace=replace, on_progress=self._note)
         finally:
             await store.aclose()
@@ -168,7 +169,7 @@ class Import:
         """What became of the rows, in numbers."""
         names = ("rows", *_KEPT, "unchanged", *_LEFT_OUT, "waiting")
         counted = {name: self.counts[name] for name in names}
-        return {"scope": self._scope, "dry_run": self._is_dry, **counted}
+        return {"scope": self.scope, "dry_run": self._is_dry, **counted}
 
 
 def _is_missing(store: ConfiguredStore) -> bool:

@@ -107,7 +107,8 @@ def _run(work: Import, do: Callable[[], Awaitable[None]]) -> None:
         sys.exit(130)
     finally:
         work.say_what_was_not_told()
-        click.echo(json.dumps(work.summary(), ensure_ascii=False, indent=2))
+        if work.scope:
+            click.echo(json.dumps(work.summary(), ensure_ascii=False, indent=2))
 
 
 def _form_of(file: BinaryIO) -> Format:
