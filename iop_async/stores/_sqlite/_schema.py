@@ -121,9 +121,10 @@ def upgrade(db: sqlite3.Connection, path: Path) -> None:
             db.execute(f"PRAGMA user_version = {version + 1}")
         db.execute("COMMIT")
     require_current(db, path)
-    if _superseded(db):
+    for name in _superseded(db):
+        # one at a time, so that others wait for less: both releases work with either
         db.execute("BEGIN IMMEDIATE")
-        for name in _superseded(db):  # read again, as above
+        if name in _superseded(db):  # read again, as above
             db.execute(f"DROP INDEX {name}")
             db.execute(INDEXES[name])
         db.execute("COMMIT")
