@@ -8,6 +8,7 @@ from time import monotonic
 import pytest
 import sqlalchemy as sa
 from attrs import evolve
+from network import Network
 from sql_helpers import Proxy, connections_of, kill
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -503,3 +504,18 @@ def test_a_node_without_a_majority_has_words_of_its_own():
     assert "has lost the majority" in str(failure.error("mysql://h/db", code))
     assert failure.remedy is Remedy.RECONNECT
     assert failure.is_passing
+
+
+async def test_connections_that_died_silently_are_waited_for_once(server):
+    """As they do behind a firewall that has forgotten them: the rest of the pool is made anew."""
+    with Network(make_url(server.url).port) as network:
+        url = make_url(server.url).set(port=network.port).render_as_string(hide_password=False)
+        store = SQLAlchemyStore(url, table_prefix=server.prefix, timeout=3)
+        await asyncio.gather(
+            *(store.records(SCOPE).__anext__() for _ in range(8)), return_exceptions=True
+        )
+        assert store._engine.pool.pool.checkedin() > 2
+        network.cut("strand")
+        network.mend()
+        assert await store.get(SCOPE, "1001") is None  # in vain once; twice would be an error
+        await store.aclose()

@@ -52,6 +52,7 @@ class PatientClock(MovableClock):
 
     async def sleep(self, seconds):
         self.advance(seconds)
+        await anyio.sleep(0)  # or nobody could end who sleeps again and again
 
 
 class Histories(RuleBasedStateMachine):

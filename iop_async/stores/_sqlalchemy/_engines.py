@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from asyncio import CancelledError
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import URL, StaticPool, event, make_url
+from sqlalchemy import URL, ExceptionContext, StaticPool, event, make_url
 from sqlalchemy import exc as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -166,12 +167,22 @@ def _make(url: URL, idle_seconds: int, pool_size: int) -> AsyncEngine:
     if database.has_one_writer and url.database not in (None, "", ":memory:"):
         own_file = partial(_own_file, Path(url.database).absolute())
         event.listen(engine.sync_engine, "do_connect", own_file)
+    event.listen(engine.sync_engine, "handle_error", _doubt_all)
     if database.prepare:
         statements = [statement.format(seconds=idle_seconds) for statement in database.prepare]
         event.listen(engine.sync_engine, "connect", partial(_prepare, statements))
     if database.begin is not None:
         engine.dialect.do_rollback = _end_transaction  # type: ignore[method-assign, assignment]
     return engine
+
+
+def _doubt_all(context: ExceptionContext) -> None:
+    """Where one connection got no answer in time, the others of its pool may be as dead.
+
+    Behind a firewall that forgot them, say. Each would be waited for as long; so all are made anew.
+    """
+    if isinstance(context.original_exception, CancelledError):
+        context.invalidate_pool_on_disconnect = True
 
 
 def _own_file(path: Path, *_: object) -> None:
