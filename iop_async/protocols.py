@@ -221,9 +221,9 @@ class TokenStore(Protocol):
     ) -> list[Record]:
         """Lease records that are due and leased to nobody, ordered by expiry, earliest first.
 
-        Those without an expiry (``dies_at``) go last. Where more are due than a store sorts, which
-        is some hundreds, that is the order among those that fell due first. Those that cannot be
-        read are passed over, and told of in the log; they take no place of the ``limit``.
+        Of more than some hundreds that are due, those that fell due in an earlier minute go first.
+        Those without an expiry (``dies_at``) go last. Those that cannot be read are passed over,
+        and told of in the log; they take no place of the ``limit``.
         """
         ...
 

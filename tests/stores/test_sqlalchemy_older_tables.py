@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
 from attrs import evolve
@@ -69,11 +70,16 @@ async def test_tables_of_version_0_1_are_brought_up_to_date(without_tables):
     await make_tables_of_0_1(database)
     async with database.store() as store:
         kept = await store.put(record("kept", due_at=START))
+        claim = partial(store.claim, SCOPE, due_by=START, limit=9, holder="a", seconds=60)
+        assert await claim() == [kept]
+        await store.lease(SCOPE, "kept", holder="a", seconds=0)
         for _ in range(2):
             await store.create_tables()
         found = await indexes(database)
         assert found["records_by_due"] == ["scope_key", "due_at"]
         assert found["records_by_death"] == ["scope_key", "dies_at"]
+        assert found["records_by_minute"] == ["scope_key", "due_minute", "dies_at"]
+        assert await claim() == [kept]
         assert await store.get(SCOPE, "kept") == kept
         await store.remove(SCOPE, "kept")
         await everything(store)

@@ -196,7 +196,10 @@ async def test_the_earliest_expiry_goes_first_among_those_that_fell_due_first(
         due = [one async for one in store.records(SCOPE) if one.due_at < START]
         for one in due[::5]:
             await store.lease(SCOPE, one.seller_id, holder="other", seconds=600)
-        left = sorted((one for one in due if one not in due[::5]), key=lambda one: one.due_at)
+        left = sorted(
+            (one for one in due if one not in due[::5]),
+            key=lambda one: (one.due_at.minute, one.dies_at),
+        )
         by = START - timedelta(seconds=1)
         while some := await store.claim(SCOPE, due_by=by, limit=7, holder="a", seconds=600):
             assert some == sorted(left[:most], key=lambda one: one.dies_at)[:7]

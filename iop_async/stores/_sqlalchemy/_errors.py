@@ -129,7 +129,7 @@ _UNKNOWN: Final = DatabaseFailure("the database failed, and the transaction was 
 
 _FAILURES: Final[Mapping[DatabaseFailure, str]] = {
     _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED",
-    _MEANWHILE: "42P07 42710 42704 23505 1050 1061 1062 1091",
+    _MEANWHILE: "42P07 42701 42710 42704 23505 1050 1060 1061 1062 1091",
     _LOCKED: "55P03 1205",
     _LOST: "25P03 57P01 57P02 57P03 57P05 1053 1079 1152 1927 2002 2003 2006 2013 2014 2055 4031",
     _LOGIN: "28000 28P01 1044 1045 1130 1698 3118",
@@ -151,6 +151,7 @@ _BY_CODE: Final = {code: failure for failure, codes in _FAILURES.items() for cod
 # where a driver has no code of its own for it
 _BY_WORDS: Final = {
     "already exists": _MEANWHILE,
+    "duplicate column": _MEANWHILE,
     "no such index": _MEANWHILE,
     "no such table": _NO_TABLES,
     "no such column": _OTHER_TABLES,
@@ -167,6 +168,16 @@ _BY_WORDS: Final = {
 _UNDONE: Final = frozenset({"40001", "40P01", "1213"})
 """Codes of a transaction that was rolled back as a whole, also where its COMMIT brings them. A node
 of Galera says so at the next statement of the loser, whichever it is (observed, MariaDB 10.11)."""
+
+
+def lacks_column(exc: Exception) -> bool:
+    """Whether a statement failed because a column that it names is not there."""
+    return classify(exc)[0] is _OTHER_TABLES
+
+
+def lacks_tables(exc: Exception) -> bool:
+    """Whether a statement failed because there are no tables yet."""
+    return classify(exc)[0] is _NO_TABLES
 
 
 UNREACHABLE: Final = frozenset({_SILENT, _POOL})

@@ -15,7 +15,7 @@ from ..._exceptions import StoreError
 from ..._records import Record
 from .._base import Row, row_of
 from .._columns import span
-from .._contract import CLAIM_WINDOW
+from .._contract import CLAIM_WINDOW, DUE_STEP
 from . import _rows
 from ._sql import Sql, chunks
 from ._tables import NEVER
@@ -107,6 +107,7 @@ def _bounds(request: ClaimRequest, limit: int) -> dict[str, Any]:
     return {
         "a_scope_key": _rows.scope_key(request.scope),
         "a_due_by": request.due_by,
+        "a_due_minute": -(-request.due_by // DUE_STEP),
         "a_limit": limit,
         "a_sort_limit": max(CLAIM_WINDOW, limit),
     }

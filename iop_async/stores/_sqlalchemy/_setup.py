@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sqlalchemy import Connection, Index, Table, inspect
+from sqlalchemy import Connection, Index, Table, inspect, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateColumn
 
 from ..._exceptions import StoreError
 from ..._records import Record
 from . import _leases, _writes
+from ._errors import lacks_column, lacks_tables
 from ._sql import Sql
 from ._tables import FILL_FACTOR, VERSION, Tables
 
@@ -52,7 +55,33 @@ def _make(connection: Connection, tables: Tables) -> None:
         _bring_up_to_date(connection, table)
 
 
+async def has_minutes(db: AsyncConnection, tables: Tables) -> bool:
+    """Whether the tables are no longer as version 0.1 made them; also where there are none yet."""
+    records = tables.records.c
+    try:
+        await db.execute(select(records.due_minute).where(records.id == 0))
+    except DBAPIError as exc:
+        if not lacks_column(exc) and not lacks_tables(exc):
+            raise
+        return not lacks_column(exc)
+    finally:
+        await db.rollback()
+    return True
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    look, schema = inspect(connection), connection.schema_for_object(table)
+    found = {one["name"] for one in look.get_columns(table.name, schema)}
+    for column in table.columns:
+        if column.name not in found:
+            definition = str(CreateColumn(column).compile(dialect=connection.dialect))
+            if connection.dialect.name != "postgresql":  # the others need not write each row anew
+                definition = definition.replace(" STORED", " VIRTUAL")
+            _alter(connection, table, f"ADD COLUMN {definition}")
+
+
 def _bring_up_to_date(connection: Connection, table: Table) -> None:
+    _add_columns(connection, table)
     look, schema = inspect(connection), connection.schema_for_object(table)
     found = {one["name"]: one["column_names"] for one in look.get_indexes(table.name, schema)}
     for index in table.indexes:

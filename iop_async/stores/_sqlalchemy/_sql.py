@@ -30,6 +30,7 @@ from ._databases import Database
 from ._grouped_sql import Arrays, Json
 from ._params import (
     DUE_BY,
+    DUE_MINUTE,
     HOLDER,
     ID,
     IDS,
@@ -59,10 +60,14 @@ class Sql:
 
     Args:
         skips_locked: the server has ``SKIP LOCKED``.
+        has_minutes: the tables are up to date, and not as version 0.1 made them.
     """
 
-    def __init__(self, tables: Tables, database: Database, *, skips_locked: bool) -> None:
+    def __init__(
+        self, tables: Tables, database: Database, *, skips_locked: bool, has_minutes: bool = True
+    ) -> None:
         self._tables = tables
+        self._has_minutes = has_minutes
         self._now = database.clock
         # a lease that ends after this was given by no clock that is right
         self._last_end = database.clock + literal(span(MAX_LEASE_SECONDS), BigInteger)
@@ -214,9 +219,14 @@ class Sql:
         r = self._tables.records.c
         # one without an expiry that should have one is spoiled, and shows when it is read
         dies_at = func.coalesce(cast(r.dies_at, BigInteger), 0).label("dies_at")
-        due = self._by(self._tables.by_due, select(r.id, dies_at))
-        ready = due.where(r.scope_key == SCOPE_KEY, r.due_at <= DUE_BY, self._is_free)
-        return ready.order_by(r.due_at).limit(SORTED).subquery("due")  # type: ignore[no-any-return]
+        due = select(r.id, dies_at).where(r.scope_key == SCOPE_KEY, self._is_free).limit(SORTED)
+        if self._has_minutes:
+            # as a sum, lest PostgreSQL goes by it and sorts all that is due
+            is_due = (r.due_minute <= DUE_MINUTE, r.due_at + 0 <= DUE_BY)
+            due = due.where(*is_due).order_by(r.due_minute, r.dies_at)
+            return self._by(self._tables.by_minute, due).subquery("due")  # type: ignore[no-any-return]
+        due = due.where(r.due_at <= DUE_BY).order_by(r.due_at)
+        return self._by(self._tables.by_due, due).subquery("due")  # type: ignore[no-any-return]
 
     def _claim_at_once(self, *, skips_locked: bool) -> ReturningUpdate[Any]:
         due, one = self._first_due(), self._tables.records.alias("one")

@@ -16,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    Computed,
     Dialect,
     Identity,
     Index,
@@ -26,9 +27,11 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable, SchemaItem
 from sqlalchemy.types import TypeEngine
 
+from .._contract import DUE_STEP
 from ._databases import known
 
 VERSION: Final = 1
@@ -88,6 +91,21 @@ SENT: Final = _types(_Blob(), _Binary(32))
 and on modes of the server, and aiomysql cannot send any with PyMySQL 1.2."""
 
 
+class _DueMinute(ColumnElement[int]):
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(_DueMinute)
+def _divided(*_: Any, **__: Any) -> str:
+    return f"due_at / {DUE_STEP}"
+
+
+@compiles(_DueMinute, "mysql", "mariadb")
+def _divided_by_mysql(*_: Any, **__: Any) -> str:
+    return f"due_at DIV {DUE_STEP}"
+
+
 def _number(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
 
@@ -106,6 +124,7 @@ class Tables:
         layout: the version of the tables.
         of_scope: the index of records by scope and id.
         by_due: the one by when they fall due.
+        by_minute: the one by the minute of that, and in it by expiry.
     """
 
     metadata: MetaData
@@ -115,6 +134,7 @@ class Tables:
     layout: Table
     of_scope: str
     by_due: str
+    by_minute: str
 
 
 def make_tables(prefix: str, types: Types = PLAIN) -> Tables:
@@ -153,6 +173,7 @@ def make_tables(prefix: str, types: Types = PLAIN) -> Tables:
         ),
         f"{prefix}records_of_scope",
         f"{prefix}records_by_due",
+        f"{prefix}records_by_minute",
     )
 
 
@@ -176,11 +197,13 @@ def _records(name: str, metadata: MetaData, types: Types) -> Table:
         Column("lease_holder", types.text),
         _number("lease_until"),
         Column("body", types.text, nullable=False, quote=True),  # reserved in MariaDB's ORACLE mode
+        Column("due_minute", BigInteger, Computed(_DueMinute(), persisted=True)),
         Index(f"{name}_by_seller", "seller_key", unique=True),
         Index(f"{name}_of_scope", "scope_key", "id"),
         # no column that a lease changes: PostgreSQL writes such a row anew beside the old one, and
         # into no index, while its page has room
         Index(f"{name}_by_due", "scope_key", "due_at"),
+        Index(f"{name}_by_minute", "scope_key", "due_minute", "dies_at"),
         Index(f"{name}_by_death", "scope_key", "dies_at"),  # for version 0.1, which names it
         postgresql_with={"fillfactor": FILL_FACTOR},
     )

@@ -123,7 +123,7 @@ class Transactions:
             run = partial(self._commit, in_turn, attempts)
         try:
             async with self._connected() as db:
-                return await run(db, self._statements(db))
+                return await run(db, await self._statements(db))
         except StoreError:
             return None
         except Exception as exc:  # noqa: BLE001 - drivers raise what they like
@@ -147,6 +147,7 @@ class Transactions:
         async def create(db: AsyncConnection, sql: Sql) -> None:
             await self._engine.isolate(db)
             await _setup.create_tables(db, sql, tables=self._tables, where=self._engine.where)
+            self._sql = None  # of tables that may have been others
 
         await self._with_retries(create)
 
@@ -156,7 +157,7 @@ class Transactions:
         while True:
             try:
                 async with self._connected() as db:
-                    return await run(db, self._statements(db))
+                    return await run(db, await self._statements(db))
             except StoreError:
                 raise
             except Exception as exc:  # noqa: BLE001 - drivers raise what they like
@@ -245,11 +246,18 @@ class Transactions:
         await self._engine.begin(db)
         return await operation(db, sql)
 
-    def _statements(self, db: AsyncConnection) -> Sql:
-        if self._sql is None:
-            # known only now, because the server tells its version when it is connected to
-            skips_locked = self._engine.database.skips_locked(db.dialect)
-            self._sql = Sql(self._tables, self._engine.database, skips_locked=skips_locked)
+    async def _statements(self, db: AsyncConnection) -> Sql:
+        if self._sql is not None:
+            return self._sql
+        # known only now, because the server tells its version when it is connected to
+        skips_locked = self._engine.database.skips_locked(db.dialect)
+        has_minutes = await _setup.has_minutes(db, self._tables)
+        self._sql = Sql(
+            self._tables,
+            self._engine.database,
+            skips_locked=skips_locked,
+            has_minutes=has_minutes,
+        )
         return self._sql
 
     async def aclose(self) -> None:

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from random import Random
 
 import pytest
 from attrs import evolve
 
-from ...protocols import TokenStore
+from ..._exceptions import StoreError
+from ..._records import Record
+from ...protocols import BulkTokenStore, TokenStore
 from ._harness import LONG, SCOPE, Bench, StoreTests, a_record, now, promise
 
 MINUTE = timedelta(minutes=1)
@@ -20,6 +24,15 @@ async def claim(store: TokenStore, holder: str = "a", **options: object) -> list
     """The sellers of the records that are leased, a minute ahead and for long by default."""
     facts = {"due_by": now() + MINUTE, "limit": 99, "seconds": LONG, **options}
     return [record.seller_id for record in await store.claim(SCOPE, holder=holder, **facts)]  # type: ignore[arg-type]
+
+
+async def put_all(store: TokenStore, records: Sequence[Record]) -> None:
+    """Write new records, in as few round trips as the store can."""
+    if isinstance(store, BulkTokenStore):
+        assert not any(isinstance(one, StoreError) for one in await store.put_many(records))
+    else:
+        for record in records:
+            await store.put(record)
 
 
 class Leasing(StoreTests):
@@ -61,6 +74,29 @@ class Leasing(StoreTests):
         assert await claim(store, limit=3) == ["2", "3", "4"]
         assert await claim(store, limit=3) == ["5", "immortal"]
         assert await claim(store, limit=3) == []
+
+    @promise()
+    async def test_of_many_due_in_one_minute_the_earliest_expiry_goes_first(
+        self, bench: Bench
+    ) -> None:
+        """However many they are, and whatever falls due in the next minute."""
+        store = await bench.open()
+        minute = now().replace(second=0, microsecond=0) - 9 * MINUTE
+        chance = Random(7)
+        expiry = {f"{n}": minute + n * MINUTE for n in range(700)}
+        due = {seller: minute + chance.random() * 2 * MINUTE for seller in expiry}
+        sellers = chance.sample(list(expiry), len(expiry))
+        await put_all(
+            store, [a_record(one, due_at=due[one], dies_at=expiry[one]) for one in sellers]
+        )
+        claimed: list[str] = []
+        while page := await claim(store):
+            assert page == sorted(page, key=expiry.__getitem__)
+            claimed += page
+        assert len(claimed) == len(sellers)
+        for is_later in (False, True):
+            of_a_minute = [one for one in claimed if (due[one] >= minute + MINUTE) is is_later]
+            assert of_a_minute == sorted(of_a_minute, key=expiry.__getitem__)
 
     @promise()
     async def test_a_leased_record_is_not_claimed_before_the_lease_ends(self, bench: Bench) -> None:
