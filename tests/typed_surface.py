@@ -167,7 +167,7 @@ async def grants(client: iop.Client) -> None:
         assert_type(await tokens.token("1001"), iop.Token)
         caller: iop.Caller = tokens.seller("1001").with_headers({"x-iop-trial": "true"})
         assert_type(await caller.call("/a"), iop.Reply)
-        assert_type(await tokens.import_many([token]), iop.tokens.ImportReport)
+        assert_type(await tokens.import_many([]), iop.tokens.ImportReport)
         report = await tokens.refresh_many(["1001"], on_progress=print)
         assert_type(report, iop.tokens.RefreshReport)
         assert_type(report.failed, Mapping[str, Exception])
