@@ -17,6 +17,10 @@ from sqlalchemy import exc as sa
 from ..._exceptions import StoreError
 
 
+class Overtaken(Exception):
+    """Somebody changed what this transaction has read, and whom no lock of it held up."""
+
+
 @unique
 class Remedy(Enum):
     """What may help against a failure; the values are how often that is tried."""
@@ -129,7 +133,7 @@ _UNKNOWN: Final = DatabaseFailure("the database failed, and the transaction was 
 
 _FAILURES: Final[Mapping[DatabaseFailure, str]] = {
     _DEADLOCK: "40001 40P01 1213 1020 SQLITE_BUSY SQLITE_LOCKED",
-    _MEANWHILE: "42P07 42701 42710 42704 23505 1050 1060 1061 1062 1091",
+    _MEANWHILE: "42P07 42701 42710 42704 23505 1050 1060 1061 1062 1091 Overtaken",
     _LOCKED: "55P03 1205",
     _LOST: "25P03 57P01 57P02 57P03 57P05 1053 1079 1152 1927 2002 2003 2006 2013 2014 2055 4031",
     _LOGIN: "28000 28P01 1044 1045 1130 1698 3118",

@@ -18,6 +18,7 @@ from ..._records import Record
 from .._base import row_of
 from .._contract import MAX_READ_COUNT, is_repetition
 from . import _rows
+from ._errors import Overtaken
 from ._sql import Sql, chunks
 
 
@@ -111,7 +112,9 @@ class LockedScope:
         keys = _rows.seller_keys(self._scope, seller_ids)
         moved = [key for key in keys if found.get(key, row_id) != row_id]
         for some in chunks(moved):
-            await self._db.execute(self._sql.move_sellers, {"some_keys": some, "record_id": row_id})
+            params = {"some_keys": some, "record_id": row_id}
+            if (await self._db.execute(self._sql.move_sellers, params)).rowcount < len(some):
+                raise Overtaken  # by another node of a cluster, whose locks are its own
         # in one order, as whoever inserts new records does: see _bulk
         missing = sorted(key for key in keys if key not in found)
         gained = [{"seller_key": key, "record_id": row_id} for key in missing]
