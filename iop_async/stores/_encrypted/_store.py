@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from attrs import evolve
 
@@ -22,6 +22,8 @@ from .._base import SkippedRows, row_of
 from .._contract import MissingKey, check_record
 from . import _keys, _seals
 from ._renewal import Renewal
+
+PutMany: TypeAlias = Callable[[Sequence[Record]], Coroutine[Any, Any, list[Record | StoreError]]]
 
 _MAX_CLAIMS: Final = 100
 """Rounds of one claim: it goes on to the next where some cannot be decrypted."""
@@ -77,7 +79,7 @@ class EncryptedStore(NotPickled, ClosesOnExit):
         self._accept_plain = accept_plain
         self._skipped = SkippedRows()
         if isinstance(inner, BulkTokenStore):  # so that this one is a bulk store where that is
-            self.put_many = partial(self._put_many, inner)
+            self.put_many: PutMany = partial(self._put_many, inner)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._inner!r}, keys={list(self._keys)})"
