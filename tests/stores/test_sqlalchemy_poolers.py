@@ -59,7 +59,7 @@ async def read_each_others(stores, rounds):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("rounds", [100, pytest.param(500, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("rounds", [100, pytest.param(1_000, marks=pytest.mark.drill)])
 async def test_two_programs_on_one_pooler_read_only_what_is_theirs(
     pooler, postgresql, driver, rounds
 ):
