@@ -99,9 +99,11 @@ class Network:
 
     async def _close(self):
         self._server.close()
-        for link in list(self._links):
-            link.abort()
-            link.task.cancel()
+        for _ in range(10):  # who has just connected is served some turns of the loop later
+            await asyncio.sleep(0)
+            for link in list(self._links):
+                link.abort()
+                link.task.cancel()
         while self._links:
             await asyncio.sleep(0)
 

@@ -143,8 +143,9 @@ class Proxy:
 
     async def __aexit__(self, *_):
         self._server.close()
-        self.cut()
-        await asyncio.sleep(0)
+        for _ in range(10):  # who has just connected is served some turns of the loop later
+            self.cut()
+            await asyncio.sleep(0)
 
     def cut(self):
         """Break every connection that there is."""
@@ -173,9 +174,10 @@ class Proxy:
         """Something was said, in one of the two directions."""
 
     async def _serve(self, reader, writer):
+        self._streams.add(writer)
         await self._opened.wait()
         there = await asyncio.open_connection(self._behind.host, self._behind.port)
-        self._streams |= {writer, there[1]}
+        self._streams.add(there[1])
         lost = asyncio.Event()
         await asyncio.gather(
             self._carry(reader, there[1], lost, watch=True),
