@@ -123,7 +123,8 @@ class HttpxTransport(ClosesOnExit):
         self._max_waiting = max_waiting
         self._max_connections = max_connections
         self._client_route = None if client is None else _client_route(client, self._timeouts)
-        self._pool_routes = _pool_routes(self._timeouts, proxy)
+        if self._client_route is None:
+            self._pool_routes = _pool_routes(self._timeouts, proxy)
         self._exchanges = PerLoop(self._begin_exchanges)
         self._closed = False
 
