@@ -32,6 +32,22 @@ def answer(body=b"{}", status="200 OK", **headers):
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body
 
 
+class InFlight:
+    """Answers after a moment; ``seen`` counts the requests under way whenever one begins."""
+
+    def __init__(self, respond):
+        self._respond = respond
+        self._under_way = 0
+        self.seen = []
+
+    async def __call__(self, received, writer):
+        self._under_way += 1
+        self.seen.append(self._under_way)
+        await asyncio.sleep(0.02)
+        self._under_way -= 1
+        return self._respond(received, writer)
+
+
 @dataclass(repr=False)
 class Server:
     """Answers each request with what ``respond(received, writer)`` returns.

@@ -7,7 +7,7 @@ from time import monotonic
 
 import anyio
 import pytest
-from loopback import Server, answer
+from loopback import InFlight, Server, answer
 
 import iop_async as iop
 
@@ -138,16 +138,7 @@ def test_a_batch_waits_for_the_turn_of_each_of_its_calls(run, server):
 )
 def test_no_more_batches_are_in_flight_than_allowed(run, limits, most):
     """Each is one, and two that want the same gates in another order do not wait for ever."""
-    under_way, seen = 0, []
-
-    async def respond(received, writer):
-        nonlocal under_way
-        under_way += 1
-        seen.append(under_way)
-        await anyio.sleep(0.02)
-        under_way -= 1
-        return answering(received, writer)
-
+    gateway = InFlight(answering)
     mixed = [
         iop.Call(api, access_token=token)
         for api in ("a.b", "a.c")
@@ -159,10 +150,10 @@ def test_no_more_batches_are_in_flight_than_allowed(run, limits, most):
             for number in range(20):
                 tasks.start_soon(client.batch, mixed if number % 2 else mixed[::-1])
 
-    with Server(respond) as server:
+    with Server(gateway) as server:
         run(scenario)
-    assert len(seen) == 20
-    assert max(seen) == most
+    assert len(gateway.seen) == 20
+    assert max(gateway.seen) == most
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from time import monotonic
 
 import anyio
 import pytest
-from loopback import Server, answer
+from loopback import InFlight, Server, answer
 
 import iop_async as iop
 from iop_async.calling import _gates
@@ -218,25 +218,17 @@ def test_calls_are_begun_evenly(run, server):
     ids=["app", "api", "seller"],
 )
 def test_no_more_are_in_flight_than_allowed(run, limits, most):
-    under_way, seen = 0, []
-
-    async def respond(received, writer):
-        nonlocal under_way
-        under_way += 1
-        seen.append(under_way)
-        await anyio.sleep(0.02)
-        under_way -= 1
-        return DONE
+    gateway = InFlight(lambda *_: DONE)
 
     async def scenario():
         async with client_of(server, limits=limits) as client, anyio.create_task_group() as tasks:
             for number in range(40):
                 tasks.start_soon(client.as_seller(f"token{number % 2}").call, "/a")
 
-    with Server(respond) as server:
+    with Server(gateway) as server:
         run(scenario)
-    assert len(seen) == 40
-    assert max(seen) == most
+    assert len(gateway.seen) == 40
+    assert max(gateway.seen) == most
 
 
 def test_a_seller_with_a_thousand_calls_keeps_no_other_waiting(run):
