@@ -55,13 +55,17 @@ class OwnServer:
 
     def start(self):
         """Return once it listens; children of a killed one may hold on to its data for a while."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         self._process = self._spawn()
         while not self._listens():
-            assert time.monotonic() < until, f"{self.scheme}: the server does not come up"
+            assert time.monotonic() < until, f"it does not come up: {self.log()}"
             time.sleep(0.05)
             if self._process.poll() is not None:
                 self._process = self._spawn()
+
+    def log(self):
+        """The end of what it wrote."""
+        return (self.directory / "log").read_text(errors="replace")[-3000:]
 
     def _spawn(self):
         with (self.directory / "log").open("ab") as log:

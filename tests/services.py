@@ -1,8 +1,10 @@
 """The servers that tests are run against; where one is missing, its tests skip and say why."""
 
 import os
+import random
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,10 +35,16 @@ def binary(name: str, elsewhere: str = "usr/sbin") -> str:
 
 
 def free_port():
-    """A port that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """A port that nobody listens at, and that no client is given while its server is down.
+
+    Those that the system gives to clients begin at 32768 (Linux) or 49152: whoever dials such a
+    port of loopback again and again is connected to himself some day, and holds it.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 def _miss(what):

@@ -2,7 +2,6 @@
 
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pymysql
 from services import binary, free_port
@@ -44,9 +43,9 @@ class GaleraNode(OwnMariaDB):
 
     def wait_until_ready(self):
         """Until it takes statements, after it was started."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while self.status("wsrep_ready") != "ON":
-            assert time.monotonic() < until, Path(self.directory, "log").read_text()[-3000:]
+            assert time.monotonic() < until, self.log()
             time.sleep(0.1)
 
     def status(self, name):

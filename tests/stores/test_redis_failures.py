@@ -13,7 +13,8 @@ import pytest
 import redis.asyncio
 from attrs import evolve
 from network import Network
-from redis_servers import free_port, own_server
+from redis_servers import own_server
+from services import free_port
 from store_helpers import SCOPE, count_up, is_whole, record, whole
 
 from iop_async import StoreError

@@ -11,12 +11,12 @@ import httpx
 import pytest
 import respx
 from loopback import Server, answer
+from services import free_port
 from transport_helpers import (
     CANARY,
     TRICKY,
     assert_all_free,
     failure_of,
-    free_port,
     get,
     has_own_connections,
     pool_of,

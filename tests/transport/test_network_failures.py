@@ -10,13 +10,13 @@ import httpcore
 import httpx
 import pytest
 from loopback import Server, answer
+from services import free_port
 from transport_helpers import (
     CANARY,
     assert_all_free,
     assert_no_secret,
     cut,
     failure_of,
-    free_port,
     get,
     has_own_connections,
     post,

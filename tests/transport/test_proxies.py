@@ -8,7 +8,8 @@ import httpx
 import pytest
 import trustme
 from loopback import ProxyServer, Server, answer
-from transport_helpers import CANARY, assert_no_secret, failure_of, free_port, get, post
+from services import free_port
+from transport_helpers import CANARY, assert_no_secret, failure_of, get, post
 
 from iop_async import HttpxTransport
 

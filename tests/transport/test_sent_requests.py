@@ -2,7 +2,8 @@
 
 import pytest
 from loopback import Server, answer
-from transport_helpers import CANARY, FORM, TRICKY, failure_of, free_port, get, post, report
+from services import free_port
+from transport_helpers import CANARY, FORM, TRICKY, failure_of, get, post, report
 
 from iop_async import HttpxTransport
 from iop_async._http.messages import prepare

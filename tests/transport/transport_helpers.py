@@ -54,12 +54,6 @@ def assert_no_secret(error):
     assert CANARY not in shown
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def open_files():
     """Regular files that this process has open."""
     files = (Path(os.path.realpath(entry)) for entry in Path("/proc/self/fd").iterdir())
