@@ -27,21 +27,23 @@ Bad input (a float parameter, a missing file, a plain-http public host) is a ``T
 """
 
 from .calls import (
-    ApiError,
-    AuthError,
     BusinessFailure,
-    ClockError,
     InvalidAnswer,
     IopError,
-    PermissionDenied,
     ProtocolError,
+    SigningFailed,
+    TransportError,
+    TransportTimeout,
+)
+from .refusals import (
+    ApiError,
+    AuthError,
+    ClockError,
+    PermissionDenied,
     Scope,
     ServiceError,
     SignatureError,
-    SigningFailed,
     Throttled,
-    TransportError,
-    TransportTimeout,
 )
 from .tokens import (
     NotPersisted,

@@ -1,18 +1,15 @@
-"""What a user may plug in: any object of the right shape will do."""
+"""Where a token manager keeps its records, and what some stores can do besides."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
 
 from attrs import frozen
 
-from ._exceptions import IopError, StoreError
-from ._models import App, Call, Reply, Token
-from ._records import Record
-from ._unsigned import Unsigned
-from ._wire import File, FileContent, HttpMethod, HttpRequest, HttpResponse
+from .._exceptions import StoreError
+from .._records import Record
 
 MAX_LEASE_SECONDS: Final = 3600.0
 """The longest lease that anybody may ask for.
@@ -20,155 +17,6 @@ MAX_LEASE_SECONDS: Final = 3600.0
 One that ends later was planted, or given by a clock that was wrong, and counts as ended: nobody
 waits for it for ever.
 """
-
-
-@runtime_checkable
-class Signer(Protocol):
-    """Signs the parameters of a call."""
-
-    @property
-    def sign_method(self) -> str:
-        """The value of the ``sign_method`` parameter, as the platform knows it."""
-        ...
-
-    def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
-        """The signature over ``path`` (empty for a dotted API name) and ``params``.
-
-        ``params`` holds every parameter but ``sign`` and the files, as the text that is sent.
-        """
-        ...
-
-
-@runtime_checkable
-class AwaitingSigner(Protocol):
-    """Signs somewhere else: a KMS, a vault. Only a client waits for it."""
-
-    @property
-    def sign_method(self) -> str:
-        """The value of the ``sign_method`` parameter, as the platform knows it."""
-        ...
-
-    async def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
-        """As :meth:`Signer.sign`; ``secret`` is empty where the app has none.
-
-        Whatever it raises becomes a ``SigningFailed``, and nothing is sent. It has as long as the
-        call, and 30 seconds at most. Each try of a call is signed anew.
-        """
-        ...
-
-
-@runtime_checkable
-class Gateway(Protocol):
-    """An address and a dialect, both ways pure."""
-
-    def encode(self, app: App, call: Call, *, now: datetime) -> HttpRequest:
-        """The signed request. Raises ``TypeError`` or ``ValueError`` on input it cannot send."""
-        ...
-
-    def decode(self, call: Call, response: HttpResponse) -> Reply:
-        """The reply. Raises ``ApiError`` or ``ProtocolError``, and nothing else."""
-        ...
-
-
-@runtime_checkable
-class SigningGateway(Gateway, Protocol):
-    """A gateway whose signer may await: it says what is to be signed, and leaves that to a client.
-
-    A ``signer`` beside it whose ``sign`` is an ``async def`` is waited for.
-    """
-
-    def prepare(self, app: App, call: Call, *, now: datetime) -> Unsigned:
-        """What is to be signed. Raises ``TypeError`` or ``ValueError`` on bad input."""
-        ...
-
-
-@runtime_checkable
-class BatchGateway(Gateway, Protocol):
-    """A gateway that takes several calls in one request."""
-
-    def encode_batch(self, app: App, calls: Sequence[Call], *, now: datetime) -> HttpRequest:
-        """The signed request. Raises ``TypeError`` or ``ValueError`` on input it cannot send."""
-        ...
-
-    def decode_batch(self, calls: Sequence[Call], response: HttpResponse) -> list[Reply | IopError]:
-        """What each call came to, in order; raises only where the batch failed as a whole."""
-        ...
-
-
-@runtime_checkable
-class SigningBatchGateway(SigningGateway, BatchGateway, Protocol):
-    """A gateway with batches, whose signer may await."""
-
-    def prepare_batch(self, app: App, calls: Sequence[Call], *, now: datetime) -> Unsigned:
-        """What is to be signed. Raises ``TypeError`` or ``ValueError`` on bad input."""
-        ...
-
-
-@runtime_checkable
-class Transport(Protocol):
-    """Carries a request to a gateway, unchanged, and brings the answer."""
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """One exchange. Raises ``TransportError`` or, for an oversized answer, ``ProtocolError``.
-
-        An unreadable file raises ``OSError`` before anything is sent. ``request.timeout`` bounds
-        all of it. Requests of the lane ``tokens`` should not wait behind those of others.
-
-        Where ``request.send_before`` is set, look at it as late as you can, right before the first
-        byte goes out. Once ``time.monotonic()`` has reached it send nothing, and raise
-        ``TransportError(message, may_have_been_applied=False)``. A transport that does not look
-        may present a refresh token that another host was given to present meanwhile.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Close what the transport opened itself."""
-        ...
-
-
-@runtime_checkable
-class Caller(Protocol):
-    """Calls an API: a client, a client acting for a seller, or a managed seller."""
-
-    async def call(
-        self,
-        api: str,
-        params: Mapping[str, object] | None = None,
-        *,
-        http_method: HttpMethod = "POST",
-        files: Mapping[str, File | FileContent] | None = None,
-        idempotent: bool | None = None,
-        simplify: bool | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - a scope cannot tell what was sent
-    ) -> Reply:
-        """One call.
-
-        Raises ``TypeError``, ``ValueError`` or ``OSError`` on bad input, ``IopError`` after that.
-        """
-        ...
-
-
-@runtime_checkable
-class TokenEndpoints(Protocol):
-    """The two calls that trade for tokens, as a dialect names them: a module will do."""
-
-    async def create_token(self, caller: Caller, *, code: str) -> Token:
-        """The first token of a grant, for the code of a seller's approval."""
-        ...
-
-    async def refresh_token(self, caller: Caller, *, refresh_token: str) -> Token:
-        """The successor of a token; presenting its refresh token may spend that."""
-        ...
-
-
-@runtime_checkable
-class TokenGateway(Gateway, Protocol):
-    """A gateway that names its token endpoints; one that does not is taken to have IOP's."""
-
-    @property
-    def token_endpoints(self) -> TokenEndpoints:
-        """Where this dialect trades codes and refresh tokens."""
-        ...
 
 
 @runtime_checkable

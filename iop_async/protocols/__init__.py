@@ -1,0 +1,41 @@
+"""What a user may plug in: any object of the right shape will do."""
+
+from ._calls import (
+    AwaitingSigner,
+    BatchGateway,
+    Caller,
+    Gateway,
+    Signer,
+    SigningBatchGateway,
+    SigningGateway,
+    TokenEndpoints,
+    TokenGateway,
+    Transport,
+)
+from ._stores import (
+    MAX_LEASE_SECONDS,
+    BulkTokenStore,
+    Checkable,
+    Sealer,
+    StoreReport,
+    TokenStore,
+)
+
+__all__ = [
+    "MAX_LEASE_SECONDS",
+    "AwaitingSigner",
+    "BatchGateway",
+    "BulkTokenStore",
+    "Caller",
+    "Checkable",
+    "Gateway",
+    "Sealer",
+    "Signer",
+    "SigningBatchGateway",
+    "SigningGateway",
+    "StoreReport",
+    "TokenEndpoints",
+    "TokenGateway",
+    "TokenStore",
+    "Transport",
+]
