@@ -3,6 +3,7 @@
 from .._clock import Clock, SystemClock
 from ._events import EventKind, EventStream, TokenEvent
 from ._grant import seller_ids_of
+from ._health import Health
 from ._inspection import StoredGrant, read_grant
 from ._manager import TokenManager
 from ._reports import (
@@ -13,11 +14,13 @@ from ._reports import (
     RefreshReport,
     SellerStatus,
 )
+from ._survey import Survey
 
 __all__ = [
     "Clock",
     "EventKind",
     "EventStream",
+    "Health",
     "ImportOutcome",
     "ImportProgress",
     "ImportReport",
@@ -25,6 +28,7 @@ __all__ = [
     "RefreshReport",
     "SellerStatus",
     "StoredGrant",
+    "Survey",
     "SystemClock",
     "TokenEvent",
     "TokenManager",

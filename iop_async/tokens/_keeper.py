@@ -70,12 +70,23 @@ class Keeper:
         self._on_error = on_error
         self._renewing = 0
         self._stopped = False
+        self._looked_at = clock.monotonic()
         self._news = anyio.Event()
         self._steps = ClockSteps(clock)
 
     def wake(self) -> None:
         """Look again now: something may be due earlier than was thought."""
         self._news.set()
+
+    @property
+    def is_keeping(self) -> bool:
+        """Whether it refreshes at all: a follower's does not, nor one that was stopped."""
+        return self._capacity > 0 and not self._stopped
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago it has looked at the store the last time, without an error."""
+        return self._clock.monotonic() - self._looked_at
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -87,7 +98,9 @@ class Keeper:
         while True:
             self._news = anyio.Event()
             try:
-                if await self._round():
+                is_done = await self._round()
+                self._looked_at = self._clock.monotonic()
+                if is_done:
                     await self._wait()
                 failures = 0
             except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong

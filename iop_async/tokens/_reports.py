@@ -109,6 +109,7 @@ class SellerStatus:
         expires_at, refresh_expires_at: ends of the access and the refresh token (aware UTC).
         authorize_by: end of the last token that the grant can give.
         retry_at: when a failed refresh is tried again.
+        refresh_at: when the next refresh is due, failures considered; ``None`` where there is none.
         attempts: refreshes that failed since the last that did not.
         generation: counts the pairs.
         is_persisted: ``False`` while only the journal and memory have the newest pair.
@@ -130,10 +131,16 @@ class SellerStatus:
     is_persisted: bool
     is_refreshing: bool
     is_unanswered: bool
+    refresh_at: datetime | None = None
 
 
 def status_of(
-    grant: Grant, freshness: Freshness, *, is_persisted: bool, is_refreshing: bool
+    grant: Grant,
+    freshness: Freshness,
+    *,
+    refresh_at: datetime | None,
+    is_persisted: bool,
+    is_refreshing: bool,
 ) -> SellerStatus:
     """How a grant is."""
     return SellerStatus(
@@ -151,4 +158,5 @@ def status_of(
         is_persisted=is_persisted,
         is_refreshing=is_refreshing,
         is_unanswered=grant.intent is not None,
+        refresh_at=refresh_at,
     )

@@ -19,7 +19,7 @@ from ..calling import Shut
 from ._admission import Admission
 from ._events import Announcer
 from ._follower import Follower
-from ._grant import Grant, is_due
+from ._grant import Grant, is_due, refresh_at
 from ._keeper import Keeper
 from ._presentations import Presentations
 from ._refresher import Refresher
@@ -243,6 +243,7 @@ class Running:
         return status_of(
             grant,
             self._policy.freshness(grant.token, self._clock.now()),
+            refresh_at=refresh_at(grant, self._policy),
             is_persisted=self._vault.has_stored(grant),
             is_refreshing=grant.seller_id in self.flights,
         )
