@@ -3,6 +3,14 @@
 A :class:`Client` calls a gateway (:mod:`~iop_async.gateways`) for an :class:`App`;
 :mod:`~iop_async.auth` trades codes and refresh tokens for a :class:`Token`;
 :mod:`~iop_async.oauth` sends sellers to the consent page and reads what comes back.
+
+Every name has an example. What they take for granted: an ``app``, a ``gateway``, an open
+``client``, a ``token``, a ``seller`` with it, and a running manager ``tokens`` over a ``store``::
+
+    import iop_async as iop
+
+    async with iop.Client(app, gateway) as client:
+        reply = await client.as_seller(token).call("/orders/get", {"limit": 10})
 """
 
 from importlib import import_module

@@ -56,6 +56,11 @@ class Client(CallerMixin, ClosesOnExit):
             it; ``client.now()`` is the gateway's time.
 
     Constructing does no I/O. Use it as ``async with Client(...)``, or call :meth:`aclose`.
+
+    Example::
+
+        async with iop.Client(app, gateway) as client:
+            reply = await client.as_seller(token).call("/orders/get", {"limit": 10})
     """
 
     @scrubs_frames

@@ -13,7 +13,16 @@ import anyio
 
 @runtime_checkable
 class Clock(Protocol):
-    """Tells the time and waits for it; tests and demonstrations bring their own."""
+    """Tells the time and waits for it; tests and demonstrations bring their own.
+
+    Example::
+
+        from iop_async.testing import MovableClock
+
+        clock = MovableClock()
+        assert isinstance(clock, iop.tokens.Clock)
+        manager = iop.TokenManager(client, store, clock=clock)
+    """
 
     def now(self) -> datetime:
         """The time, aware UTC. Whoever sets the host's clock moves it, in either direction."""
@@ -29,7 +38,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Real time, by ``now``; what has passed includes the time in which the host was suspended."""
+    """Real time, by ``now``; what has passed includes the time in which the host was suspended.
+
+    Example::
+
+        clock = iop.tokens.SystemClock(client.now)
+        manager = iop.TokenManager(client, store, clock=clock)
+    """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now

@@ -50,6 +50,14 @@ class Endpoint(Generic[T]):
 
     - ``BusinessFailure``: the business reports a failure of the whole call.
     - ``InvalidAnswer``: the data is not of the type; its ``path`` says where.
+
+    Example::
+
+        class Orders(TypedDict):
+            orders: list[dict[str, object]]
+
+        get_orders = iop.Endpoint("/orders/get", Orders, idempotent=True)
+        orders = await get_orders(seller, limit=10)
     """
 
     api: str = field(converter=api_name)

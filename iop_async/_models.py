@@ -50,6 +50,10 @@ class App(NotPickled):
         key: the app key, public; an ``int`` is taken for its digits.
         secret: the app secret that signs every call; in no ``repr`` and in no pickle. Left out
             where a signer of the gateway has it elsewhere.
+
+    Example::
+
+        app = iop.App(key="12345678", secret=os.environ["IOP_APP_SECRET"])
     """
 
     key: str = field(converter=_app_key)
@@ -94,6 +98,11 @@ class Call:
         simplify: ask for the answer without its wrapper; ``None`` leaves it to the gateway.
         timeout: seconds for all of it; the transport's own limits hold as well.
         headers: sent besides what HTTP needs, and not signed.
+
+    Example::
+
+        call = iop.Call("/order/get", {"order_id": 42}, access_token=token.access_token)
+        request = gateway.encode(app, call, now=datetime.now(UTC))
     """
 
     api: str = field(converter=api_name)
@@ -167,6 +176,12 @@ class Failure:
         code: the business's own code; empty where it gives none.
         message: its words, the secrets of the call masked.
         retryable: it is known to pass by itself.
+
+    Example::
+
+        reply = await seller.call("/orders/get", {"limit": 1})
+        if reply.failure is not None:
+            print(reply.failure.code, reply.failure.message)
     """
 
     code: str
@@ -191,6 +206,11 @@ class Reply:
             (``item_err_code`` in a list, say) are the caller's to read.
         sent_at: when the request was sent (aware UTC); lifetimes in the answer count from it.
         response: the HTTP answer itself.
+
+    Example::
+
+        reply = await seller.call("/orders/get", {"limit": 1})
+        print(reply.data["orders"][0]["order_id"], reply.request_id)
     """
 
     data: Any = field(repr=False)
@@ -231,7 +251,13 @@ class Reply:
 
 @frozen
 class Seller:
-    """One shop that a token serves; a cross-border token serves one in each venture."""
+    """One shop that a token serves; a cross-border token serves one in each venture.
+
+    Example::
+
+        for shop in token.sellers:
+            print(shop.country, shop.seller_id)
+    """
 
     country: str | None = None
     seller_id: str | None = None
@@ -264,6 +290,11 @@ class Token(NotPickled):
         account_platform: for example ``seller_center``.
         country: venture, ``cb`` for a cross-border token.
         extra: every other field of the answer, verbatim.
+
+    Example::
+
+        left = token.expires_in(datetime.now(UTC))
+        print(token.seller_id, left, token.refreshable)
     """
 
     access_token: str = field(converter=_secret, repr=False)

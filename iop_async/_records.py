@@ -23,6 +23,11 @@ class Record:
         generation: counts the pairs it has held.
         revision: counts the writes; 0 before the first.
         body: the grant itself, which holds secrets.
+
+    Example::
+
+        async for record in store.records(tokens.scope):
+            print(record.seller_id, record.due_at, record.dies_at)
     """
 
     scope: str

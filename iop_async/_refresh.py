@@ -13,7 +13,14 @@ from ._models import Token
 
 
 class Freshness(Enum):
-    """What to do with a token."""
+    """What to do with a token.
+
+    Example::
+
+        freshness = iop.RefreshPolicy().freshness(token, datetime.now(UTC))
+        if freshness is iop.Freshness.DEAD:
+            print("the seller must authorize again")
+    """
 
     FRESH = "fresh"
     """Serve it."""
@@ -50,6 +57,12 @@ class RefreshPolicy:
         horizon_lead: make the last refresh this long before the refresh token dies (or a quarter
             of the access token's lifetime): the longest outage that it survives.
         assumed_lifetime: of an access token whose gateway gave no readable one.
+
+    Example::
+
+        policy = iop.RefreshPolicy(lead=timedelta(hours=48))
+        print(policy.due_at(token))
+        manager = iop.TokenManager(client, store, policy=policy)
     """
 
     # observed: the guides of TaoWorld and Daraz say 30 minutes, Lazada's 48 hours.

@@ -53,6 +53,10 @@ class Timeouts:
 
     Time is never up before what has arrived was read: a process that stood still for a minute gets
     the answers that came meanwhile, and a moment (2 s at most) to take them in.
+
+    Example::
+
+        transport = iop.HttpxTransport(timeouts=iop.Timeouts(read=10, total=20))
     """
 
     connect: float | None = _seconds(10)
@@ -97,6 +101,15 @@ class HttpxTransport(ClosesOnExit):
     Any number of event loops may use it at a time, in threads or one after the other, asyncio's or
     trio's: each has connections of its own, which are closed with it. (A client of yours serves
     the event loops that it can.)
+
+    Example::
+
+        timeouts = iop.Timeouts(read=10, total=20)
+        async with (
+            iop.HttpxTransport(timeouts=timeouts, max_connections=50) as transport,
+            iop.Client(app, gateway, transport=transport) as client,
+        ):
+            await client.as_seller(token).call("/orders/get")
     """
 
     @scrubs_frames

@@ -28,6 +28,11 @@ class File:
         content: ``bytes``, a path, or a file opened in binary mode (sent from where it stands).
         filename: the name the gateway sees; that of the path or file by default.
         content_type: a MIME type, ``application/octet-stream`` by default.
+
+    Example::
+
+        front = iop.File(b"any bytes", filename="front.png", content_type="image/png")
+        await seller.call("/image/upload", files={"image": front})
     """
 
     content: FileContent = field(repr=False)
@@ -71,6 +76,11 @@ class HttpRequest(NotPickled):
             these alone, so that a refresh never waits behind calls that hang.
         timeout: seconds for all of the exchange, from waiting for a connection on; after that a
             ``TransportTimeout``. Where a transport has limits of its own, the shortest counts.
+
+    Example::
+
+        request = gateway.encode(app, iop.Call("/order/get"), now=datetime.now(UTC))
+        print(request.method, request.url, request.headers)
     """
 
     method: HttpMethod
@@ -96,6 +106,11 @@ class HttpResponse:
     Args:
         headers: names in lower case.
         received_at: when it came, by this machine's clock; the one value here that looks at it.
+
+    Example::
+
+        answer = iop.HttpResponse(200, {}, b'{"code": "0", "data": {"a": 1}}')
+        assert gateway.decode(iop.Call("/order/get"), answer).data == {"a": 1}
     """
 
     status: int

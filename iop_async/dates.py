@@ -3,7 +3,8 @@
 A ``datetime`` among the parameters of a call is sent in the form of its gateway, which is the one
 that most of the market's APIs document. These functions are for the others::
 
-    client.call("/reverse/getreverseordersforseller", {"ofc_status_time": dates.milliseconds(when)})
+    when = iop.dates.milliseconds(datetime(2026, 2, 10, 1, tzinfo=UTC))
+    await seller.call("/orders/get", {"update_after": when})
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ def milliseconds(when: datetime) -> str:
 
     Raises:
         ValueError: a naive ``datetime``, as with all of these.
+
+    Example::
+
+        when = datetime(2026, 2, 10, 1, tzinfo=UTC)
+        assert iop.dates.milliseconds(when) == "1770685200000"
     """
     # 108069: 13 digits. observed: the official Java SDK sends a Date so; Lazada's returns,
     # promotions and logistics want it too.
@@ -29,7 +35,13 @@ def milliseconds(when: datetime) -> str:
 
 
 def iso8601(when: datetime) -> str:
-    """ISO 8601 with the offset of its zone, to the second: ``2026-02-10T09:00:00+08:00``."""
+    """ISO 8601 with the offset of its zone, to the second: ``2026-02-10T09:00:00+08:00``.
+
+    Example::
+
+        when = datetime(2026, 2, 10, 1, tzinfo=UTC)
+        assert iop.dates.iso8601(when) == "2026-02-10T01:00:00+00:00"
+    """
     # observed: Lazada's orders, products and partner APIs; of Miravia with +00:00, of Daraz with Z.
     offset = _aware(when).utcoffset()
     # Zones of long ago have offsets with seconds, which the standard does not know.
@@ -38,13 +50,25 @@ def iso8601(when: datetime) -> str:
 
 
 def utc(when: datetime) -> str:
-    """UTC, to the second: ``2026-02-10T01:00:00Z``."""
+    """UTC, to the second: ``2026-02-10T01:00:00Z``.
+
+    Example::
+
+        when = datetime(2026, 2, 10, 1, tzinfo=UTC)
+        assert iop.dates.utc(when) == "2026-02-10T01:00:00Z"
+    """
     # observed: Lazada's inbound orders; 108069 allows it as timestamp.
     return f"{_aware(when).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def gmt8(when: datetime) -> str:
-    """China's time, to the second: ``2026-02-10 09:00:00``."""
+    """China's time, to the second: ``2026-02-10 09:00:00``.
+
+    Example::
+
+        when = datetime(2026, 2, 10, 1, tzinfo=UTC)
+        assert iop.dates.gmt8(when) == "2026-02-10 09:00:00"
+    """
     # DOC:101617: the form and zone of every time of TOP, whatever the machine's.
     return f"{_aware(when).astimezone(_CHINA):%Y-%m-%d %H:%M:%S}"
 

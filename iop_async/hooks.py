@@ -3,6 +3,17 @@
 A hook is a plain callable: ``Client(app, gateway, on_response=print)``. It runs in the event loop,
 in the task of the call, so it is to be quick. What it raises is logged and goes no further: who
 watches changes nothing.
+
+Example::
+
+    slow = []
+
+    def note(response: iop.hooks.Response) -> None:
+        if response.seconds > 2:
+            slow.append(response.request.api)
+
+    async with iop.Client(app, gateway, on_response=note) as client:
+        await client.as_seller(token).call("/orders/get")
 """
 
 from __future__ import annotations
@@ -21,6 +32,8 @@ from ._exceptions import ApiError, BusinessFailure
 from ._models import Reply
 from ._wire import HttpMethod, HttpRequest, HttpResponse, Lane
 
+__all__ = ["OnRequest", "OnResponse", "OnRetry", "Request", "Response", "Retry"]
+
 Value = TypeVar("Value")
 
 _logger: Final = logging.getLogger("iop_async")
@@ -37,6 +50,15 @@ class Request:
         lane: ``tokens`` for those that trade for tokens.
         attempt: 1 for a call's first try, 2 for the next.
         sent_at: when, by the client's clock (aware UTC).
+
+    Example::
+
+        def note(request: iop.hooks.Request) -> None:
+            print(request.http_method, request.url, "try", request.attempt)
+
+        client = iop.Client(app, gateway, on_request=note)
+        await client.as_seller(token).call("/orders/get")
+        await client.aclose()
     """
 
     api: str
@@ -59,6 +81,15 @@ class Response:
         error: the name of the class of what was raised, ``Throttled`` say; ``BusinessFailure``
             where the reply reports one, though that is no exception yet; ``None`` for a success.
         code: the code of the gateway or of the business, of an error.
+
+    Example::
+
+        def note(response: iop.hooks.Response) -> None:
+            print(response.request.api, response.status, response.error, response.seconds)
+
+        client = iop.Client(app, gateway, on_response=note)
+        await client.as_seller(token).call("/orders/get")
+        await client.aclose()
     """
 
     request: Request
@@ -78,6 +109,13 @@ class Retry:
         attempt: the number of the try that begins now, from 2 on.
         waited: seconds since the failure.
         error, code: of the failure, as in :class:`Response`.
+
+    Example::
+
+        def note(retry: iop.hooks.Retry) -> None:
+            print(retry.api, "again after", retry.error, retry.waited)
+
+        client = iop.Client(app, gateway, on_retry=note)
     """
 
     api: str

@@ -1,4 +1,12 @@
-"""Authorization: the URL of the consent page, and the callback with the code."""
+"""Authorization: the URL of the consent page, and the callback with the code.
+
+Example::
+
+    state = secrets.token_urlsafe()  # kept in the browser's session
+    page = iop.oauth.authorize_url(app, gateway, redirect_uri="https://me.example/cb", state=state)
+    callback = iop.oauth.parse_callback(f"/cb?code={code}&state={state}", state=state)
+    token = await iop.auth.create_token(client, code=callback.code)
+"""
 
 from __future__ import annotations
 
@@ -65,6 +73,12 @@ def authorize_url(
     Raises:
         TypeError: ``app`` is no :class:`~iop_async.App`.
         ValueError: ``redirect_uri`` is no absolute URL, or some text has no UTF-8 form.
+
+    Example::
+
+        page = iop.oauth.authorize_url(
+            app, gateway, redirect_uri="https://me.example/cb", state=secrets.token_urlsafe()
+        )
     """
     _require_app(app)
     _require_absolute(redirect_uri)
@@ -105,7 +119,13 @@ def _require_absolute(redirect_uri: str) -> None:
 @scrubs_construction
 @frozen
 class Callback:
-    """A seller's approval: trade ``code`` for a token within minutes, once."""
+    """A seller's approval: trade ``code`` for a token within minutes, once.
+
+    Example::
+
+        callback = iop.oauth.parse_callback(f"/cb?code={code}&state=s1", state="s1")
+        token = await iop.auth.create_token(client, code=callback.code)
+    """
 
     code: str = field(converter=Secret, repr=False)
     state: str | None = field(default=None, repr=False)
@@ -127,6 +147,13 @@ def parse_callback(url: str, *, state: str | None) -> Callback:
             there is no authorization code (``missing_code``); a parameter is there twice
             (``repeated_parameter``).
         ValueError: some text has no UTF-8 form.
+
+    Example::
+
+        try:
+            callback = iop.oauth.parse_callback("/cb?error=access_denied&state=s1", state="s1")
+        except iop.AuthError as error:
+            print(error.code, error.advice)
     """
     for name, text in (("url", url), ("state", state or "")):
         require_unicode(name, text)

@@ -3,6 +3,11 @@
 ``UPPER(hex(digest(path + k1 v1 k2 v2 ...)))`` over the parameters sorted by name, code point by
 code point. ``sign`` itself and the bytes of files are not signed. IOP signs the path of an API
 named by one, TOP has no paths.
+
+Example::
+
+    signature = iop.signers.HMAC_SHA256.sign("secret", "/order/get", {"order_id": "42"})
+    assert len(signature) == 64
 """
 
 from __future__ import annotations
@@ -21,7 +26,12 @@ STRING_TO_SIGN_HEADER: Final = "x-sandbox-string-to-sign"
 
 
 def string_to_sign(path: str, params: Mapping[str, str]) -> str:
-    """The text that a signature covers: compare two of these when signatures differ."""
+    """The text that a signature covers: compare two of these when signatures differ.
+
+    Example::
+
+        assert iop.signers.string_to_sign("/order/get", {"b": "2", "a": "1"}) == "/order/geta1b2"
+    """
     # DOC:108068, DOC:118817: sorted by ASCII, raw values; DOC:101617: TOP the same without a path.
     return path + "".join([name + params[name] for name in sorted(params) if name != "sign"])
 
@@ -58,6 +68,10 @@ class HmacSigner:
     Args:
         sign_method: what the platform calls it.
         algorithm: the hash, as :mod:`hashlib` calls it.
+
+    Example::
+
+        legacy = attrs.evolve(gateway, signer=iop.signers.HmacSigner("hmac", algorithm="md5"))
     """
 
     sign_method: str
@@ -86,7 +100,12 @@ HMAC_MD5: Final = HmacSigner("hmac", algorithm="md5")
 
 @frozen
 class Md5Signer:
-    """TOP's oldest: MD5 over the text, with the secret on both sides of it."""
+    """TOP's oldest: MD5 over the text, with the secret on both sides of it.
+
+    Example::
+
+        old = iop.gateways.Top("https://eco.taobao.com", signer=iop.signers.Md5Signer())
+    """
 
     sign_method: str = "md5"
 

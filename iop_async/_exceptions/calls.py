@@ -24,6 +24,13 @@ class IopError(Exception):
             not sent, because calls before it were refused alike.
         tried_for: seconds from the beginning of the first try to the end of the last, where there
             were several.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.IopError as error:
+            print(error, error.retryable, error.retry_after, error.may_have_been_applied)
     """
 
     retryable: bool = False
@@ -52,6 +59,14 @@ class TransportError(IopError):
         content: what came of the answer; it may hold secrets and is in no message or ``repr``.
         connection_was_stale: it had been kept open after another call, and broke before any of
             this one's answer came: most likely the server had closed it, and read nothing.
+
+    Example::
+
+        try:
+            await seller.call("/order/create", {"item_id": 42})
+        except iop.TransportError as error:
+            if error.may_have_been_applied:
+                print("look whether the order exists before you repeat it")
     """
 
     retryable: bool = True
@@ -69,7 +84,15 @@ class TransportError(IopError):
 
 
 class TransportTimeout(TransportError):
-    """A phase of the exchange, or all of it, took longer than its timeout."""
+    """A phase of the exchange, or all of it, took longer than its timeout.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get", timeout=5.0)
+        except iop.TransportTimeout as error:
+            print("no answer after", error.tries, "tries")
+    """
 
 
 class SigningFailed(IopError):
@@ -77,6 +100,13 @@ class SigningFailed(IopError):
 
     A signer of yours raised (``__cause__`` is what), or took too long. It is ``retryable``, unless
     that was a ``TypeError`` or ``ValueError``: those say that the call cannot be signed.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.SigningFailed as error:
+            print("nothing was sent:", error.__cause__)
     """
 
     retryable: bool = True
@@ -93,6 +123,13 @@ class ProtocolError(IopError):
         status: the HTTP status of the answer.
         content: the answer as received; it may hold secrets, so it is in no message, ``repr``,
             ``vars()`` or pickle.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.ProtocolError as error:
+            print(error.status, len(error.content))
     """
 
     __slots__ = ("content",)
@@ -124,6 +161,14 @@ class InvalidAnswer(ProtocolError):
 
     Attributes:
         path: where it differs, ``orders[3].price`` say; empty for the data as a whole.
+
+    Example::
+
+        get_orders = iop.Endpoint("/orders/get", dict[str, object])
+        try:
+            await get_orders(seller)
+        except iop.InvalidAnswer as error:
+            print("the data differs at", error.path)
     """
 
     def __init__(
@@ -142,6 +187,13 @@ class BusinessFailure(IopError):
     Attributes:
         failure: the business's code and words.
         reply: the whole answer.
+
+    Example::
+
+        try:
+            (await seller.call("/order/create", {"item_id": 42})).raise_for_failure()
+        except iop.BusinessFailure as error:
+            print(error.failure.code, error.failure.message)
     """
 
     # A batch may have been taken in part; what was is in the reply.

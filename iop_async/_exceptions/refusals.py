@@ -33,6 +33,13 @@ class ApiError(IopError):
             ``seller``.
         refresh_token_rejected: the call presented a refresh token, and it was that which the
             gateway refused.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.ApiError as error:
+            print(error.code, error.sub_code, error.message, error.advice, error.request_id)
     """
 
     __slots__ = ("_secrets", "body", "content")
@@ -84,6 +91,13 @@ class AuthError(ApiError):
     Attributes:
         access_token_rejected: it was the access token, or that none was sent: the call was not
             applied and may be made again with a newer one.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.AuthError as error:
+            print(error.access_token_rejected, error.advice)
     """
 
     access_token_rejected: bool = False
@@ -95,6 +109,13 @@ class SignatureError(ApiError):
     Attributes:
         string_to_sign: what the gateway signed, when it says so (the sandbox does). It holds the
             call's secrets, so it is in no message, ``vars()`` or pickle.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.SignatureError as error:
+            print("is it this app's secret?", error.advice)
     """
 
     __slots__ = ("string_to_sign",)
@@ -112,6 +133,13 @@ class ClockError(ApiError):
     Attributes:
         gateway_time: the gateway's time, where its answer has a ``Date``.
         correction: what had been added to this machine's clock, by earlier answers' ``Date``.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.ClockError as error:
+            print("this machine's clock is off by", error.offset)
     """
 
     affects_every_seller = True
@@ -140,19 +168,43 @@ class ClockError(ApiError):
 
 
 class Throttled(ApiError):
-    """A call limit of the API, the seller or the app; wait ``retry_after`` seconds."""
+    """A call limit of the API, the seller or the app; wait ``retry_after`` seconds.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get", timeout=5.0)
+        except iop.Throttled as error:
+            print("later:", error.retry_after, "s, for the whole", error.scope)
+    """
 
     retryable = True
 
 
 class ServiceError(ApiError):
-    """The platform or the service behind it failed."""
+    """The platform or the service behind it failed.
+
+    Example::
+
+        try:
+            await seller.call("/order/create", {"item_id": 42})
+        except iop.ServiceError as error:
+            print("try later" if not error.may_have_been_applied else "look first")
+    """
 
     retryable = True
     may_have_been_applied = True
 
 
 class PermissionDenied(ApiError):
-    """The app, its address or the seller lacks a permission; only a person can change that."""
+    """The app, its address or the seller lacks a permission; only a person can change that.
+
+    Example::
+
+        try:
+            await seller.call("/orders/get")
+        except iop.PermissionDenied as error:
+            print("to be changed in the console:", error.code, error.advice)
+    """
 
     affects_every_seller = True

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
 
 class TokenError(IopError):
-    """There is no token to serve, or none can be kept."""
+    """There is no token to serve, or none can be kept.
+
+    Example::
+
+        try:
+            await tokens.seller("1001").call("/orders/get")
+        except iop.TokenError as error:
+            print("no token for now; again after", error.retry_after)
+    """
 
 
 class ReauthorizationRequired(TokenError):
@@ -20,6 +28,13 @@ class ReauthorizationRequired(TokenError):
     Attributes:
         seller_id: the seller that was asked for.
         reason: why, in words.
+
+    Example::
+
+        try:
+            await tokens.seller("1001").call("/orders/get")
+        except iop.ReauthorizationRequired as error:
+            print("send seller", error.seller_id, "to the consent page:", error.reason)
     """
 
     def __init__(self, seller_id: str, reason: str = "") -> None:
@@ -35,6 +50,13 @@ class UnknownSeller(ReauthorizationRequired):
     """Nothing is kept of this seller: it never authorized the app here, or was forgotten.
 
     Where it should be known, its id may be another's, or the store or scope another one.
+
+    Example::
+
+        try:
+            await tokens.seller("1001").call("/orders/get")
+        except iop.UnknownSeller as error:
+            print("is this the id of another store or app?", error.seller_id)
     """
 
     def __str__(self) -> str:
@@ -46,6 +68,13 @@ class RefreshAmbiguous(TokenError):
 
     Attributes:
         seller_id: the seller that was asked for.
+
+    Example::
+
+        try:
+            await tokens.seller("1001").call("/orders/get")
+        except iop.RefreshAmbiguous as error:
+            print(error.seller_id, "later; the manager goes on asking", error.retry_after)
     """
 
     may_have_been_applied = True
@@ -65,6 +94,13 @@ class StoreError(TokenError):
     Args:
         message: what happened, what it means, and what to do.
         retryable: whether the same may succeed later; by default what the class says.
+
+    Example::
+
+        try:
+            await tokens.seller("1001").call("/orders/get")
+        except iop.StoreError as error:
+            print("again" if error.retryable else "repair the store first:", error)
     """
 
     retryable: bool = True
@@ -76,7 +112,15 @@ class StoreError(TokenError):
 
 
 class StaleRecord(StoreError):
-    """The stored record is newer than the one that was to be replaced, or gone."""
+    """The stored record is newer than the one that was to be replaced, or gone.
+
+    Example::
+
+        try:
+            await tokens.seller("1001").call("/orders/get")
+        except iop.StaleRecord:
+            print("somebody else wrote it; read it again")
+    """
 
     retryable = False
 
@@ -92,6 +136,13 @@ class NotPersisted(StoreError):
         seller_id: what the grant is filed under.
         token: what the approval gave. It holds secrets, so it is in no message, ``vars()`` or
             pickle: ``None`` in a copy of one.
+
+    Example::
+
+        try:
+            await tokens.authorize(code)
+        except iop.NotPersisted as error:
+            unsaved = error.token  # keep it as a secret; import_token takes it later
     """
 
     __slots__ = ("token",)

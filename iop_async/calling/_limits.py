@@ -52,6 +52,12 @@ class Limits:
         in_flight: calls under way at a time; ``None`` for any number.
         apis: narrower limits of single APIs, by their names.
         each_seller: narrower limits of each seller, who is told by the access token.
+
+    Example::
+
+        limits = iop.Limits(per_second=20, in_flight=50, each_seller=iop.Limits(in_flight=5))
+        async with iop.Client(app, gateway, limits=limits) as client:
+            await client.as_seller(token).call("/orders/get")
     """
 
     per_second: float | None = field(default=None, validator=_require_rate)

@@ -51,6 +51,12 @@ class Retry:
             for any time. A call's own ``timeout`` holds as well. By default a read that waited for
             a connection and then for its answer, as long as :class:`~iop_async.Timeouts` lets it,
             is tried once more. So a call takes no longer than this and one try.
+
+    Example::
+
+        retry = iop.Retry(attempts=5, within=60.0)
+        async with iop.Client(app, gateway, retry=retry) as client:
+            await client.as_seller(token).call("/orders/get")
     """
 
     attempts: int = field(default=3, validator=_require_attempts)

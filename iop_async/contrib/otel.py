@@ -2,6 +2,12 @@
 
 Names and attributes are those of the stable semantic conventions of HTTP clients, with a few of
 this library's (``iop.*``) beside them. Nothing in them is a secret: URLs have no query.
+
+Example::
+
+    from iop_async.contrib.otel import Telemetry
+
+    client = iop.Client(app, gateway, on_response=Telemetry().on_response)
 """
 
 from __future__ import annotations
@@ -30,8 +36,12 @@ class Telemetry:
 
     ::
 
+        from iop_async.contrib.otel import Telemetry
+
         telemetry = Telemetry()
-        Client(app, gateway, on_response=telemetry.on_response, on_retry=telemetry.on_retry)
+        hooks = {"on_response": telemetry.on_response, "on_retry": telemetry.on_retry}
+        async with iop.Client(app, gateway, **hooks) as client:
+            await client.as_seller(token).call("/orders/get")
 
     - A span of kind ``CLIENT`` for each request, ``POST /order/get``, below the span that is
       current where the call is made; each try of a call has its own, the second with

@@ -109,6 +109,12 @@ def recover_token(
         sent_at: when its request was sent (aware), which its lifetimes count from; without it
             there is no token.
         presented: the refresh token that was sent, which an error may repeat.
+
+    Example::
+
+        kept = b'<p>moved</p>{"access_token": "a1", "refresh_token": "r1", "expires_in": 60}'
+        token = iop.auth.recover_token(kept, sent_at=datetime.now(UTC))
+        assert token is not None and token.refresh_token == "r1"
     """
     if not content or sent_at is None:
         return None
@@ -241,6 +247,11 @@ def doubtful_lifetimes(token: Token) -> tuple[str, ...]:
 
     Where a lifetime makes no sense (years beyond five, zero or less for an access token, a word),
     the token's end is read from another field or unknown, and ``token.extra`` keeps the lifetime.
+
+    Example::
+
+        token = await iop.auth.create_token(client, code=code)
+        assert iop.auth.doubtful_lifetimes(token) == ()
     """
     return tuple(sorted(_LIFETIMES & token.extra.keys()))
 

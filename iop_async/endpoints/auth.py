@@ -3,6 +3,11 @@
 A refresh answers a *new* refresh token too; the old one may be dead from then on, so store the new
 pair before using it. The lifetime of the access token starts anew, that of the refresh token does
 not.
+
+Example::
+
+    token = await iop.auth.create_token(client, code=code)
+    token = await iop.auth.refresh_token(client, refresh_token=token.refresh_token)
 """
 
 from __future__ import annotations
@@ -43,6 +48,11 @@ async def create_token(caller: Caller, *, code: str, uuid: str | None = None) ->
         AuthError: the code is expired, used, or of another app (``InvalidCode``), or this kind
             of app gets its tokens elsewhere (``AUTH_TYPE_UNSUPPORTED``).
         IopError: whatever else went wrong; see :mod:`iop_async._exceptions`.
+
+    Example::
+
+        token = await iop.auth.create_token(client, code=code)
+        print(token.sellers, token.expires_at)
     """
     code = require_secret("code", code)
     return await _create(caller, "/auth/token/create", code, uuid)
@@ -62,6 +72,10 @@ async def refresh_token(caller: Caller, *, refresh_token: str) -> Token:
             may not refresh (``AUTH_TYPE_UNSUPPORTED``): the seller must authorize again.
         IopError: whatever else went wrong; where ``may_have_been_applied`` is set, the refresh
             token may be spent although no answer came.
+
+    Example::
+
+        token = await iop.auth.refresh_token(client, refresh_token=token.refresh_token)
     """
     refresh_token = require_secret("refresh_token", refresh_token)
     # 108260: a refresh answers a new refresh token; whether the old one lives on is nowhere said.
@@ -71,14 +85,25 @@ async def refresh_token(caller: Caller, *, refresh_token: str) -> Token:
 
 @scrubs_frames
 async def create_security_token(caller: Caller, *, code: str, uuid: str | None = None) -> Token:
-    """:func:`create_token` through AliExpress's ``/auth/token/security/create``."""
+    """:func:`create_token` through AliExpress's ``/auth/token/security/create``.
+
+    Example::
+
+        token = await iop.auth.create_security_token(client, code=code)
+    """
     code = require_secret("code", code)
     return await _create(caller, "/auth/token/security/create", code, uuid)
 
 
 @scrubs_frames
 async def refresh_security_token(caller: Caller, *, refresh_token: str) -> Token:
-    """:func:`refresh_token` through AliExpress's ``/auth/token/security/refresh``."""
+    """:func:`refresh_token` through AliExpress's ``/auth/token/security/refresh``.
+
+    Example::
+
+        refresh_token = token.refresh_token
+        token = await iop.auth.refresh_security_token(client, refresh_token=refresh_token)
+    """
     refresh_token = require_secret("refresh_token", refresh_token)
     params = {"refresh_token": refresh_token}
     return await trade(caller, "/auth/token/security/refresh", params, parse_token)

@@ -1,4 +1,10 @@
-"""TOP: the security token of a device, and the tokens of TOP sellers."""
+"""TOP: the security token of a device, and the tokens of TOP sellers.
+
+Example::
+
+    async with iop.Client(app, iop.gateways.TAOBAO) as client:
+        token = await iop.top.create_token(client, code=code)
+"""
 
 from __future__ import annotations
 
@@ -32,6 +38,12 @@ class SecToken:
         result_code: the service's code, as text.
         token: the security token, as the service gave it.
         result_msg: the service's words, of a failure mostly.
+
+    Example::
+
+        async with iop.Client(app, iop.gateways.TAOBAO_SEC) as client:
+            answer = await iop.top.sec_token_get(client, open_id="123")
+        print(answer.result_code, answer.result_msg)
     """
 
     result_code: str | None
@@ -55,6 +67,11 @@ async def sec_token_get(
 
     Raises:
         IopError: whatever went wrong before the service was reached.
+
+    Example::
+
+        async with iop.Client(app, iop.gateways.TAOBAO_SEC) as client:
+            answer = await iop.top.sec_token_get(client, oeid="1", ieid="2", open_id="3")
     """
     reply = await caller.call(
         "taobao.top.sec.token.get",
@@ -81,6 +98,11 @@ async def create_token(caller: Caller, *, code: str, uuid: str | None = None) ->
     Raises:
         AuthError: the code is not (or no longer) good.
         IopError: whatever else went wrong.
+
+    Example::
+
+        async with iop.Client(app, iop.gateways.TAOBAO) as client:
+            token = await iop.top.create_token(client, code=code)
     """
     params = {"code": require_secret("code", code), "uuid": uuid}
     return await _trade(caller, "taobao.top.auth.token.create", params)
@@ -96,6 +118,11 @@ async def refresh_token(caller: Caller, *, refresh_token: str) -> Token:
         AuthError: the refresh token is spent or expired; the seller must authorize again.
         IopError: whatever else went wrong; where ``may_have_been_applied`` is set, the refresh
             token may be spent although no answer came.
+
+    Example::
+
+        async with iop.Client(app, iop.gateways.TAOBAO) as client:
+            token = await iop.top.refresh_token(client, refresh_token=token.refresh_token)
     """
     params = {"refresh_token": require_secret("refresh_token", refresh_token)}
     return await _trade(caller, "taobao.top.auth.token.refresh", params)

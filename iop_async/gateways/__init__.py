@@ -1,6 +1,11 @@
 """Gateways: an address plus a dialect, and the presets of every market.
 
 A preset is a value like any other; ``attrs.evolve(LAZADA_SG, signer=...)`` makes a variant.
+
+Example::
+
+    client = iop.Client(app, iop.gateways.LAZADA_SG)
+    with_decimals = attrs.evolve(iop.gateways.LAZADA_SG, decimal=True)
 """
 
 from __future__ import annotations
@@ -94,6 +99,10 @@ def from_name(name: str) -> Preset:
 
     Raises:
         ValueError: no such market; the message lists those there are.
+
+    Example::
+
+        assert iop.gateways.from_name("lazada-sg") is iop.gateways.LAZADA_SG
     """
     presets: dict[str, Preset] = {key: globals()[key] for key in __all__ if key.isupper()}
     try:

@@ -61,6 +61,11 @@ class Iop:
 
     Calls go out as POST with everything in a form body, or as GET with everything in the query
     where asked and short enough.
+
+    Example::
+
+        gateway = iop.gateways.Iop("https://api.taobao.global", decimal=True)
+        client = iop.Client(app, gateway)
     """
 
     base_url: str = field(converter=_addresses.rest_url)

@@ -51,6 +51,11 @@ class Top:
         headers: sent with every call besides what HTTP needs.
 
     System parameters go into the query, the call's own into a form body, files are multipart.
+
+    Example::
+
+        gateway = iop.gateways.Top("https://eco.taobao.com/router/rest", format="xml")
+        client = iop.Client(app, gateway)
     """
 
     base_url: str = field(converter=_addresses.router_url)

@@ -37,6 +37,12 @@ class Pages(Generic[Item]):
 
     An error leaves the walk where it is: going on with the same object, or with another that is
     given the :attr:`position`, asks for the same page again.
+
+    Example::
+
+        orders = iop.pages(seller, "/orders/get", items="orders")
+        first = await anext(orders)
+        rest = iop.pages(seller, "/orders/get", items="orders", start=orders.position)
     """
 
     def __init__(self, source: Source, style: Style, *, size: int, start: str | None) -> None:
@@ -186,6 +192,11 @@ def pages(
     The walk itself raises what the calls do, ``BusinessFailure``, ``InvalidAnswer`` where no list
     is at ``items``, ``ProtocolError`` where the API gives a page twice, and ``ValueError`` where it
     would refuse the next page; see :class:`Offset`.
+
+    Example::
+
+        async for order in iop.pages(seller, "/orders/get", items="orders", size=100):
+            print(order["order_id"])
     """
     given = mapping("params", params)
     _require(given, size, style)

@@ -14,7 +14,20 @@ PageParams: TypeAlias = "Mapping[str, str | int]"
 
 @runtime_checkable
 class Style(Protocol):
-    """How an API is asked for its pages."""
+    """How an API is asked for its pages.
+
+    Example::
+
+        class OnePage:
+            def first(self, size):
+                return {"limit": size}
+
+            def next(self, params, data, count):
+                return None
+
+        orders = iop.pages(seller, "/orders/get", items="orders", style=OnePage())
+        assert [order["order_id"] async for order in orders]
+    """
 
     def first(self, size: int) -> PageParams:
         """The parameters of the first page, of ``size`` items where the API takes a size."""
@@ -39,6 +52,12 @@ class Offset:
         ceiling: the largest offset that the API takes, ``None`` for any. What lies beyond is an
             error, since it would be missing without a word: ask again for a shorter time
             (``created_after``, ``created_before``), say.
+
+    Example::
+
+        style = iop.paging.Offset(step=10)  # Miravia
+        async for order in iop.pages(seller, "/orders/get", items="orders", style=style):
+            print(order["order_id"])
     """
 
     offset: str = "offset"
@@ -76,6 +95,11 @@ class Numbered:
     Args:
         page, size: the names of the parameters.
         start: the number of the first page.
+
+    Example::
+
+        style = iop.paging.Numbered("pageIndex", "pageSize")
+        assert style.first(50) == {"pageIndex": 1, "pageSize": 50}
     """
 
     page: str = "page_no"
@@ -102,6 +126,12 @@ class Cursor:
             Where all of them are missing or empty there are no more pages.
         size: the name of the parameter for the size; ``None`` where there is none.
         start: parameters of the first page alone.
+
+    Example::
+
+        style = iop.paging.Cursor({"scroll_id": "scroll_id"}, size="limit")
+        params, _ = style.next({"limit": 50}, {"scroll_id": "x1"}, 50)
+        assert params == {"limit": 50, "scroll_id": "x1"}
     """
 
     fields: Mapping[str, str]

@@ -1,4 +1,12 @@
-"""What a user may plug in: any object of the right shape will do."""
+"""What a user may plug in: any object of the right shape will do.
+
+Example::
+
+    def is_fit(store: object) -> bool:
+        return isinstance(store, iop.protocols.TokenStore)
+
+    assert is_fit(iop.stores.MemoryStore())
+"""
 
 from ._calls import (
     AwaitingSigner,

@@ -14,7 +14,18 @@ from .._wire import File, FileContent, HttpMethod, HttpRequest, HttpResponse
 
 @runtime_checkable
 class Signer(Protocol):
-    """Signs the parameters of a call."""
+    """Signs the parameters of a call.
+
+    Example::
+
+        class Vault:
+            sign_method = "sha256"
+
+            def sign(self, secret, path, params):
+                return iop.signers.HMAC_SHA256.sign("from the vault", path, params)
+
+        client = iop.Client(app, attrs.evolve(gateway, signer=Vault()))
+    """
 
     @property
     def sign_method(self) -> str:
@@ -31,7 +42,19 @@ class Signer(Protocol):
 
 @runtime_checkable
 class AwaitingSigner(Protocol):
-    """Signs somewhere else: a KMS, a vault. Only a client waits for it."""
+    """Signs somewhere else: a KMS, a vault. Only a client waits for it.
+
+    Example::
+
+        class Vault:
+            sign_method = "sha256"
+
+            async def sign(self, secret, path, params):
+                await asyncio.sleep(0)  # ask it for the HMAC of string_to_sign(path, params)
+                return iop.signers.HMAC_SHA256.sign("from the vault", path, params)
+
+        client = iop.Client(iop.App("12345678"), attrs.evolve(gateway, signer=Vault()))
+    """
 
     @property
     def sign_method(self) -> str:
@@ -49,7 +72,13 @@ class AwaitingSigner(Protocol):
 
 @runtime_checkable
 class Gateway(Protocol):
-    """An address and a dialect, both ways pure."""
+    """An address and a dialect, both ways pure.
+
+    Example::
+
+        assert isinstance(iop.gateways.LAZADA_SG, iop.Gateway)
+        request = gateway.encode(app, iop.Call("/order/get"), now=datetime.now(UTC))
+    """
 
     def encode(self, app: App, call: Call, *, now: datetime) -> HttpRequest:
         """The signed request. Raises ``TypeError`` or ``ValueError`` on input it cannot send."""
@@ -65,6 +94,11 @@ class SigningGateway(Gateway, Protocol):
     """A gateway whose signer may await: it says what is to be signed, and leaves that to a client.
 
     A ``signer`` beside it whose ``sign`` is an ``async def`` is waited for.
+
+    Example::
+
+        unsigned = gateway.prepare(app, iop.Call("/order/get"), now=datetime.now(UTC))
+        request = unsigned.signed(app.secret)
     """
 
     def prepare(self, app: App, call: Call, *, now: datetime) -> Unsigned:
@@ -74,7 +108,13 @@ class SigningGateway(Gateway, Protocol):
 
 @runtime_checkable
 class BatchGateway(Gateway, Protocol):
-    """A gateway that takes several calls in one request."""
+    """A gateway that takes several calls in one request.
+
+    Example::
+
+        calls = [iop.Call("taobao.time.get"), iop.Call("taobao.items.list")]
+        request = iop.gateways.TAOBAO.encode_batch(app, calls, now=datetime.now(UTC))
+    """
 
     def encode_batch(self, app: App, calls: Sequence[Call], *, now: datetime) -> HttpRequest:
         """The signed request. Raises ``TypeError`` or ``ValueError`` on input it cannot send."""
@@ -87,7 +127,14 @@ class BatchGateway(Gateway, Protocol):
 
 @runtime_checkable
 class SigningBatchGateway(SigningGateway, BatchGateway, Protocol):
-    """A gateway with batches, whose signer may await."""
+    """A gateway with batches, whose signer may await.
+
+    Example::
+
+        unsigned = iop.gateways.TAOBAO.prepare_batch(
+            app, [iop.Call("taobao.time.get")], now=datetime.now(UTC)
+        )
+    """
 
     def prepare_batch(self, app: App, calls: Sequence[Call], *, now: datetime) -> Unsigned:
         """What is to be signed. Raises ``TypeError`` or ``ValueError`` on bad input."""
@@ -96,7 +143,20 @@ class SigningBatchGateway(SigningGateway, BatchGateway, Protocol):
 
 @runtime_checkable
 class Transport(Protocol):
-    """Carries a request to a gateway, unchanged, and brings the answer."""
+    """Carries a request to a gateway, unchanged, and brings the answer.
+
+    Example::
+
+        class Canned:
+            async def send(self, request):
+                return iop.HttpResponse(200, {}, b'{"code": "0", "data": 1}')
+
+            async def aclose(self):
+                pass
+
+        client = iop.Client(app, gateway, transport=Canned())
+        assert (await client.call("/order/get")).data == 1
+    """
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """One exchange. Raises ``TransportError`` or, for an oversized answer, ``ProtocolError``.
@@ -118,7 +178,15 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Caller(Protocol):
-    """Calls an API: a client, a client acting for a seller, or a managed seller."""
+    """Calls an API: a client, a client acting for a seller, or a managed seller.
+
+    Example::
+
+        async def count_orders(caller: iop.Caller) -> int:
+            return len((await caller.call("/orders/get", {"limit": 10})).data["orders"])
+
+        await count_orders(seller)  # or tokens.seller("1001"), or a FakeCaller
+    """
 
     async def call(
         self,
@@ -140,7 +208,12 @@ class Caller(Protocol):
 
 @runtime_checkable
 class TokenEndpoints(Protocol):
-    """The two calls that trade for tokens, as a dialect names them: a module will do."""
+    """The two calls that trade for tokens, as a dialect names them: a module will do.
+
+    Example::
+
+        assert isinstance(iop.auth, iop.protocols.TokenEndpoints)
+    """
 
     async def create_token(self, caller: Caller, *, code: str) -> Token:
         """The first token of a grant, for the code of a seller's approval."""
@@ -153,7 +226,12 @@ class TokenEndpoints(Protocol):
 
 @runtime_checkable
 class TokenGateway(Gateway, Protocol):
-    """A gateway that names its token endpoints; one that does not is taken to have IOP's."""
+    """A gateway that names its token endpoints; one that does not is taken to have IOP's.
+
+    Example::
+
+        assert iop.gateways.TAOBAO.token_endpoints is iop.top
+    """
 
     @property
     def token_endpoints(self) -> TokenEndpoints:

@@ -34,6 +34,11 @@ class TokenStore(Protocol):
 
     A lease lasts ``MAX_LEASE_SECONDS`` at most, an hour. A longer one is refused with
     ``ValueError``, and one that is found to end later than that counts as ended.
+
+    Example::
+
+        async for record in store.records(tokens.scope):
+            print(record.seller_ids, record.due_at, record.revision)
     """
 
     async def get(self, scope: str, seller_id: str) -> Record | None:
@@ -109,6 +114,12 @@ class BulkTokenStore(TokenStore, Protocol):
     """A store that takes many records at once; optional for stores of yours.
 
     A manager that is given thousands of sellers at a time writes them one by one where it is none.
+
+    Example::
+
+        record = iop.stores.Record(scope="shop", seller_id="7", seller_ids=("7",), body=b"{}")
+        (written,) = await store.put_many([record])
+        assert written.revision == 1
     """
 
     async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
@@ -137,6 +148,11 @@ class StoreReport:
             where it is this host's.
         pooler: whether a connection pooler stands before the server; ``None`` where none could.
         warnings: settings of the server that may lose grants, and what to set instead.
+
+    Example::
+
+        report = await iop.stores.SQLiteStore("tokens.db").check()
+        print(report.store, report.server, report.warnings)
     """
 
     store: str
@@ -148,7 +164,15 @@ class StoreReport:
 
 @runtime_checkable
 class Checkable(Protocol):
-    """A store that can be looked at before anybody depends on it; optional for stores of yours."""
+    """A store that can be looked at before anybody depends on it; optional for stores of yours.
+
+    Example::
+
+        try:
+            report = await iop.stores.SQLiteStore("tokens.db").check()
+        except iop.StoreError as error:
+            print("do not start:", error)
+    """
 
     async def check(self, scope: str = "") -> StoreReport:
         """Find out, cheaply, whether records of a scope can be read and written; none changes.
@@ -167,6 +191,12 @@ class Sealer(Protocol):
 
     A store of your own that stands around one must hand both methods on: without them the journal
     is clear text.
+
+    Example::
+
+        sealer = iop.stores.EncryptedStore(store, {"2026": iop.stores.EncryptedStore.new_key()})
+        record = iop.stores.Record(scope="shop", seller_id="7", seller_ids=("7",), body=b"{}")
+        assert sealer.unseal(sealer.seal(record)) == record
     """
 
     def seal(self, record: Record) -> Record:

@@ -3,9 +3,11 @@
 It signs, checks, issues and rotates tokens, shows a consent page, answers business calls with
 made-up data, and fails on demand::
 
+    from iop_async.sandbox import Sandbox, serve
+
     async with serve(Sandbox(profile="lazada", sellers=100)) as url:
-        gateway = iop_async.gateways.Iop(url)
-        top = iop_async.gateways.Top(f"{url}/router/rest")
+        gateway = iop.gateways.Iop(url)
+        top = iop.gateways.Top(f"{url}/router/rest")
 
 Every profile serves all dialects: IOP at ``/rest`` and ``/sync``, TOP at ``/router/rest``,
 ``/router/batch`` and ``/api``, over the same apps, sellers and grants.

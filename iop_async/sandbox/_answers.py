@@ -43,6 +43,17 @@ class Refusal(Exception):
         about: the parameter; the reason why a token is not good; the owner of a limit; a hint.
         seconds: time left of a ban.
         string_to_sign: the text that the sandbox signed, for a wrong signature.
+
+    Example::
+
+        from iop_async.sandbox import Refusal
+
+        def stock(params):
+            if params["sku"] != "A1":
+                raise Refusal("SKU_NOT_FOUND", "no such sku")
+            return {"quantity": 7}
+
+        sandbox.answer("/stock/get", stock)
     """
 
     code: str

@@ -33,6 +33,12 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
 
     A fault that ends the connection needs the sandbox's own server; elsewhere it raises
     :class:`ConnectionAbortedError` out of the app, after half an answer or none.
+
+    Example::
+
+        from iop_async.sandbox import Sandbox, create_app
+
+        asgi_app = create_app(Sandbox())  # uvicorn module:asgi_app
     """
     pages = _pages(sandbox)
 

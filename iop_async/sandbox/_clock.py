@@ -30,6 +30,12 @@ class Clock:
 
     Args:
         source: the time that passes; aware datetimes.
+
+    Example::
+
+        sandbox.clock.skew = 3600  # the gateway's clock is an hour ahead
+        assert sandbox.clock.wall() > sandbox.clock.now()
+        sandbox.clock.skew = 0
     """
 
     def __init__(self, source: Callable[[], datetime] = utc_now) -> None:

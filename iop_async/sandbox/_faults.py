@@ -80,6 +80,12 @@ class Fault:
         headers: of any kind that answers: added or, by their names, replaced; ``None`` leaves one
             out, ``date`` as well.
         retry_after: text or number of a ``Retry-After`` among those.
+
+    Example::
+
+        fault = sandbox.fail("error", api="/orders/get", code="ServiceTimeout", times=2)
+        await seller.call("/orders/get")  # the client tries again
+        assert fault.hits == 2
     """
 
     kind: str

@@ -23,7 +23,15 @@ _DIES = OLD_ACCESS_TOKENS[0]
 
 
 def digest(token: str) -> str:
-    """A name for a token that gives nothing away."""
+    """A name for a token that gives nothing away.
+
+    Example::
+
+        from iop_async.sandbox import digest
+
+        await iop.auth.refresh_token(client, refresh_token=token.refresh_token)
+        assert len(sandbox.ledger.presented(digest(token.refresh_token))) == 1
+    """
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()[:16]
 
 
@@ -37,6 +45,11 @@ class Pair:
 
     ``generation`` counts the pairs that one seller gave one app, re-authorizations included.
     ``refresh_until`` is the horizon of the authorization: a refresh does not move it.
+
+    Example::
+
+        pair = sandbox.grants.live_pair(app.key, "1001")
+        assert pair.access_token == token.access_token
     """
 
     app: str

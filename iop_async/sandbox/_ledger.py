@@ -23,6 +23,12 @@ class PresentedRefresh:
         token: digest of the refresh token.
         accepted: it was traded for a new pair. The answer may have been lost all the same.
         code: ``"0"``, a gateway code, or ``fault:`` and the kind that came before the judgement.
+
+    Example::
+
+        await tokens.refresh("1001")
+        entry = sandbox.ledger.refreshes[-1]
+        assert (entry.seller, entry.accepted, entry.code) == ("1001", True, "0")
     """
 
     at: datetime
@@ -40,6 +46,12 @@ class Ledger:
 
     ``calls`` counts by API and code; ``"0"`` is success, and a fault that came before the work is
     ``fault:`` and its kind.
+
+    Example::
+
+        before = sandbox.ledger.calls["/orders/get", "0"]
+        await seller.call("/orders/get")
+        assert sandbox.ledger.calls["/orders/get", "0"] == before + 1
     """
 
     refreshes: list[PresentedRefresh] = field(factory=list)

@@ -29,6 +29,12 @@ class SandboxApp:
             ``AUTH_TYPE_UNSUPPORTED``.
         ip_whitelist: the only addresses that may call; any by default.
         apis: the only APIs that the app has a permission for; all by default.
+
+    Example::
+
+        from iop_async.sandbox import Sandbox, SandboxApp
+
+        sandbox = Sandbox(apps=[SandboxApp("12345678", "helloworld", apis=("/orders/get",))])
     """
 
     key: str
@@ -54,6 +60,12 @@ class SandboxSeller:
         account: login name; made from the id by default.
         shops: what a token of this seller serves; one per venture for a cross-border seller. Made
             from the id, as the profile has it, by default.
+
+    Example::
+
+        from iop_async.sandbox import Sandbox, SandboxSeller
+
+        sandbox = Sandbox(sellers=[SandboxSeller("2001", account="shop@me.example")])
     """
 
     seller_id: str

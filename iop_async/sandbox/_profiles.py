@@ -16,7 +16,14 @@ _DAY: Final = 24 * 3600
 
 @frozen
 class Lifetimes:
-    """Seconds that an access token and an authorization last."""
+    """Seconds that an access token and an authorization last.
+
+    Example::
+
+        from iop_async.sandbox import PROFILES
+
+        assert PROFILES["taobao_global"].online.access == 30 * 86400
+    """
 
     access: int
     refresh: int
@@ -46,6 +53,13 @@ class Profile:
         countries: ventures that sellers belong to, one each unless ``cross_border``.
         cross_border: a seller has a shop in every country.
         trace_id: answers carry a ``_trace_id_``.
+
+    Example::
+
+        from iop_async.sandbox import PROFILES, Lifetimes, Sandbox
+
+        profile = attrs.evolve(PROFILES["lazada"], online=Lifetimes(access=3600, refresh=86400))
+        sandbox = Sandbox(profile=profile)
     """
 
     name: str

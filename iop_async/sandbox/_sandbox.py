@@ -46,6 +46,15 @@ class Sandbox:
             it expires; it goes with the refresh token by default.
         stage: lifetimes of an app that is ``online``, or still a ``test``.
         access_seconds, refresh_seconds, code_seconds: other lifetimes than the profile's.
+
+    Example::
+
+        from iop_async.sandbox import Sandbox
+
+        sandbox = Sandbox(profile="lazada", sellers=100, access_seconds=3600)
+        sandbox.answer("/stock/get", {"data": {"quantity": 7}})
+        sandbox.fail("status", api="/auth/token/refresh", status=502, for_seconds=120)
+        code = sandbox.authorize("1001")
     """
 
     def __init__(

@@ -110,6 +110,13 @@ async def serve(
     Raises:
         ValueError: ``host`` is no loopback address and ``allow_remote`` was not said.
         OSError: the port is taken.
+
+    Example::
+
+        from iop_async.sandbox import Sandbox, serve
+
+        async with serve(Sandbox()) as url:
+            gateway = iop.gateways.Iop(url)
     """
     if not (allow_remote or _is_loopback(host)):
         msg = (
@@ -169,7 +176,15 @@ def _config(sandbox: Sandbox) -> uvicorn.Config:
 def running(
     sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
 ) -> Iterator[str]:
-    """:func:`serve` from a thread of its own, for programs under any event loop or none."""
+    """:func:`serve` from a thread of its own, for programs under any event loop or none.
+
+    Example::
+
+        from iop_async.sandbox import Sandbox, running
+
+        with running(Sandbox()) as url:
+            gateway = iop.gateways.Iop(url)
+    """
     started = threading.Event()
     state: dict[str, Any] = {}
 

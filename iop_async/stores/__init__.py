@@ -2,6 +2,13 @@
 
 Every store keeps the promises of :class:`~iop_async.protocols.TokenStore`, and so can your own:
 :class:`iop_async.testing.StoreConformance` tells whether it does.
+
+Example::
+
+    store = iop.stores.from_url(os.environ["IOP_STORE"])
+    async with iop.TokenManager(client, store) as tokens:
+        await tokens.import_token(token)
+    await store.aclose()
 """
 
 from importlib import import_module

@@ -40,6 +40,12 @@ class SpillJournal:
     Args:
         path: the file, made when it is needed; its directory must exist.
         sealer: seals what is written and unseals what is read: an ``EncryptedStore``, say.
+
+    Example::
+
+        journal = iop.stores.SpillJournal("tokens.spill")
+        for record in await journal.records():
+            print(record.seller_id, iop.tokens.read_grant(record).generation)
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sealer: Sealer | None = None) -> None:

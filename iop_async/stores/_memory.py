@@ -138,6 +138,11 @@ class MemoryStore(ClosesOnExit):
 
     Args:
         now: the clock that leases run by: aware datetimes.
+
+    Example::
+
+        async with iop.TokenManager(client, iop.stores.MemoryStore()) as tokens:
+            await tokens.import_token(token)
     """
 
     def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:

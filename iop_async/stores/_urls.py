@@ -22,7 +22,14 @@ from ._sqlite import SQLiteStore
 
 
 class ConfiguredStore(BulkTokenStore, Checkable, Protocol):
-    """A store by its URL: what can be done with it, whatever it turns out to be."""
+    """A store by its URL: what can be done with it, whatever it turns out to be.
+
+    Example::
+
+        store = iop.stores.from_url("sqlite:///tokens.db")
+        await store.create_tables()
+        await store.aclose()
+    """
 
     async def create_tables(self) -> None:
         """Make what the store needs to be there and is not. Again, or by several hosts: no harm."""
@@ -82,6 +89,13 @@ def from_url(url: str, *, accept_plain: bool = False) -> ConfiguredStore:
         ValueError: the URL is none of these, an option is not known, or the keys are none. The
             message repeats no part of the URL: it may hold a password.
         ImportError: an extra or a driver is missing.
+
+    Example::
+
+        store = iop.stores.from_url("sqlite:///tokens.db?busy_timeout=5")
+        async with iop.TokenManager(client, store) as tokens:
+            await tokens.import_token(token)
+        await store.aclose()
     """
     scheme, kind, rest = _kind_of(url)
     plain, variable = _without_encryption(scheme, rest)

@@ -3,6 +3,14 @@
 :class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a test,
 for stores of your own; :class:`MovableClock` lets thirty days pass at once; :class:`FakeCaller`
 answers calls from a dict.
+
+Example::
+
+    async def test_a_month_passes(iop_sandbox, iop_tokens, iop_clock):
+        async with iop_tokens as tokens:
+            await tokens.authorize(iop_sandbox.authorize("1001"))
+            iop_clock.advance(30 * 86400)
+            assert await tokens.token("1001")
 """
 
 from __future__ import annotations

@@ -14,6 +14,14 @@ class MovableClock:
     Args:
         start: the time to begin at (aware); that of the machine by default. Time passes by itself
             as well, at ``speed`` seconds a second.
+
+    Example::
+
+        from iop_async.testing import MovableClock
+
+        clock = MovableClock(datetime(2026, 1, 1, tzinfo=UTC), speed=0)
+        clock.advance(30 * 86400)
+        assert clock.now() == datetime(2026, 1, 31, tzinfo=UTC)
     """
 
     def __init__(self, start: datetime | None = None, *, speed: float = 1.0) -> None:

@@ -33,6 +33,14 @@ class FakeCaller(CallerMixin):
 
     A call of an API without an answer is a ``LookupError``, not an ``IopError``: the code under
     test shall not take it for a failure of the gateway.
+
+    Example::
+
+        from iop_async.testing import FakeCaller
+
+        fake = FakeCaller({"/order/get": lambda params: {"order_id": params["order_id"]}})
+        assert (await fake.call("/order/get", {"order_id": 42})).data == {"order_id": 42}
+        assert fake.calls == [iop.Call("/order/get", {"order_id": 42})]
     """
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:

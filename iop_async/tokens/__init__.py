@@ -1,4 +1,12 @@
-"""Tokens that stay fresh: a manager that refreshes, persists and watches sellers' grants."""
+"""Tokens that stay fresh: a manager that refreshes, persists and watches sellers' grants.
+
+Example::
+
+    async with iop.TokenManager(client, iop.stores.SQLiteStore("tokens.db")) as tokens:
+        token = await tokens.authorize(code)
+        seller_id, *others = iop.tokens.seller_ids_of(token)
+        await tokens.seller(seller_id).call("/orders/get", {"limit": 10})
+"""
 
 from .._clock import Clock, SystemClock
 from ._events import EventKind, EventStream, TokenEvent

@@ -49,6 +49,13 @@ class TokenEvent:
         seller_id: whose; ``None`` for an error or an incident, which is nobody's.
         reason: in words, without secrets.
         deadline: when the last token of the grant ends.
+
+    Example::
+
+        async with tokens.events() as events:
+            await tokens.refresh("1001")
+            event = await anext(events)
+        print(event.kind, event.seller_id, event.reason, event.deadline)
     """
 
     kind: EventKind
@@ -63,6 +70,15 @@ class EventStream(AsyncIterator[TokenEvent]):
 
     The manager keeps no stream: one that nobody holds any more is gone, with what waits in it. Who
     holds it but stops listening calls :meth:`close`, or uses it in an ``async with``.
+
+    Example::
+
+        events = tokens.events()
+        await tokens.refresh("1001")
+        events.close()  # a service listens until the manager is left
+        async for event in events:
+            if event.kind in ("authorize_by", "reauthorize"):
+                print("write to", event.seller_id, "by", event.deadline)
     """
 
     def __init__(self, announcer: Announcer) -> None:

@@ -131,6 +131,12 @@ def seller_ids_of(token: Token) -> tuple[str, ...]:
     The seller ids that the token serves; where it has none, the user ids, or an id of the account
     that stays the same; where it has nothing, a name made of the access token. Ask with the token
     that ``authorize`` or ``import_token`` returned: a refreshed one may name less.
+
+    Example::
+
+        token = await tokens.authorize(code)
+        seller_id, *others = iop.tokens.seller_ids_of(token)
+        assert await tokens.token(seller_id) == token
     """
     ids = lasting_ids(token) or [hashlib.sha256(token.access_token.encode()).hexdigest()[:16]]
     return tuple(dict.fromkeys(ids))

@@ -56,6 +56,11 @@ class Health:
         nearest_death: when the first access token ends of those that can be refreshed, as far as
             is known; ``None`` where nobody knows.
         survey: how all grants were when they were counted last; ``None`` where that is not done.
+
+    Example::
+
+        health = await tokens.health()
+        print(health.keeper, health.unpersisted, health.nearest_death, *health.problems)
     """
 
     at: datetime

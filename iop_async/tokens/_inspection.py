@@ -20,6 +20,12 @@ class StoredGrant:
         epoch: greater with each authorization; ``generation`` counts the pairs.
         state: ``live``, ``ambiguous`` or ``reauthorize``; ``reason`` says why.
         is_unanswered: whether a refresh was begun whose answer is not known.
+
+    Example::
+
+        async for record in store.records(tokens.scope):
+            grant = iop.tokens.read_grant(record)
+            print(grant.seller_id, grant.state, grant.generation, grant.token.expires_at)
     """
 
     seller_id: str
@@ -37,6 +43,11 @@ def read_grant(record: Record) -> StoredGrant:
 
     Raises:
         StoreError: a newer version wrote it, or nobody did.
+
+    Example::
+
+        record = await store.get(tokens.scope, "1001")
+        grant = iop.tokens.read_grant(record)
     """
     grant = from_record(record)
     return StoredGrant(

@@ -77,6 +77,11 @@ class TokenManager(NotPickled, ClosesOnExit):
     Use it as ``async with TokenManager(...)``. Entering looks at the store and the journal, and
     raises ``StoreError`` where they cannot be used. Entering and leaving may happen in different
     tasks of one event loop, which is the one that the manager serves.
+
+    Example::
+
+        async with iop.TokenManager(client, store) as tokens:
+            await tokens.seller("1001").call("/orders/get")
     """
 
     @scrubs_frames
@@ -173,7 +178,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         knows. A token that is of no use (no refresh token or one that has expired, no seller) costs
         no other, and is in the report. ::
 
-            report = await tokens.import_many(read_tokens("sellers.jsonl"))
+            report = await tokens.import_many([token])
             print(report.imported, report.failed, report.details)
 
         Args:

@@ -22,6 +22,12 @@ class RefreshReport:
         refreshed: the sellers that have a new token.
         skipped: seller to why nothing was tried.
         failed: seller to what went wrong.
+
+    Example::
+
+        report = await tokens.refresh_many(["1001", "1002"])
+        for seller_id, error in report.failed.items():
+            print(seller_id, error)
     """
 
     refreshed: tuple[str, ...] = ()
@@ -31,7 +37,15 @@ class RefreshReport:
 
 @frozen
 class Progress:
-    """How far many refreshes are."""
+    """How far many refreshes are.
+
+    Example::
+
+        def show(progress: iop.tokens.Progress) -> None:
+            print(f"{progress.done} of {progress.total}: {progress.seller_id} {progress.outcome}")
+
+        await tokens.refresh_many(["1001"], on_progress=show)
+    """
 
     done: int
     total: int
@@ -51,6 +65,12 @@ class ImportOutcome:
         seller_id: the first of the ids that find it; ``None`` where nobody can tell.
         verdict: see :class:`ImportReport`.
         reason: why it was skipped or failed, or that the store does not have it yet.
+
+    Example::
+
+        report = await tokens.import_many([token])
+        for outcome in report.details:
+            print(outcome.position, outcome.seller_id, outcome.verdict, outcome.reason)
     """
 
     position: int
@@ -67,6 +87,13 @@ class ImportProgress:
         done: tokens whose outcome is known.
         total: of how many; ``None`` where what was given does not say.
         latest: the outcome of one of them; they come in no order.
+
+    Example::
+
+        def show(progress: iop.tokens.ImportProgress) -> None:
+            print(progress.done, progress.latest.verdict)
+
+        await tokens.import_many([token], on_progress=show)
     """
 
     done: int
@@ -87,6 +114,11 @@ class ImportReport:
         waiting: of those imported or replaced, how many the journal has alone, until the store is
             back. Should that have a pair of the seller, it goes before.
         details: of those skipped and failed, the first 1,000 in the order of their outcomes.
+
+    Example::
+
+        report = await tokens.import_many([token], replace=False)
+        print(report.imported, report.unchanged, report.failed)
     """
 
     imported: int = 0
@@ -115,6 +147,11 @@ class SellerStatus:
         is_persisted: ``False`` while only the journal and memory have the newest pair.
         is_refreshing: whether a refresh is under way in this process.
         is_unanswered: whether a refresh was begun whose answer is not known, here or elsewhere.
+
+    Example::
+
+        status = await tokens.status("1001")
+        print(status.state, status.freshness, status.authorize_by, status.is_persisted)
     """
 
     seller_id: str

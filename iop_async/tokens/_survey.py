@@ -66,6 +66,11 @@ class Survey:
         authorize_by: how many sellers should approve again on each of the next 60 days (UTC).
         next_refreshes: the 20 that are due first.
         next_authorize_by: the 20 sellers who should approve again first.
+
+    Example::
+
+        if (survey := (await tokens.health()).survey) is not None:
+            print(survey.by_state, survey.failing, survey.next_authorize_by)
     """
 
     at: datetime

@@ -65,6 +65,13 @@ class EncryptedStore(NotPickled, ClosesOnExit):
             ``ID=KEY,ID=KEY``, which an environment variable can hold.
         accept_plain: read records that are not encrypted. Who can write to the database can then
             put in tokens of his own.
+
+    Example::
+
+        key = iop.stores.EncryptedStore.new_key()  # once; keep it where secrets are kept
+        inner = iop.stores.SQLiteStore("sealed.db")
+        async with iop.stores.EncryptedStore(inner, {"2026": key}) as store:
+            print(await store.check())
     """
 
     @scrubs_frames

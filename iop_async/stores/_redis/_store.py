@@ -85,6 +85,11 @@ class RedisStore(EnteredOnce, NotPickled):
     Raises:
         ValueError: the URL, the prefix or the timeout cannot be used.
         TypeError: ``redis`` is neither a URL nor an asyncio client.
+
+    Example::
+
+        store = iop.stores.RedisStore("redis://127.0.0.1:6379/0", prefix="shop", timeout=5)
+        manager = iop.TokenManager(client, store)
     """
 
     @scrubs_frames

@@ -81,6 +81,14 @@ class SQLAlchemyStore(EnteredOnce):
         pool_size: connections of an engine that is made from a URL, at most.
         idle_timeout: seconds after which it closes those that it did not need so long, lest
             others wait for a place in vain; behind a pooler five at most.
+
+    Example::
+
+        url = "sqlite+aiosqlite:///shop.db"  # postgresql://user:password@host/database
+        store = iop.stores.SQLAlchemyStore(url, table_prefix="shop_")
+        await store.create_tables()
+        async with store, iop.TokenManager(client, store) as tokens:
+            await tokens.import_token(token)
     """
 
     @scrubs_frames

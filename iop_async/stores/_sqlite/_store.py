@@ -48,6 +48,14 @@ class SQLiteStore(EnteredOnce):
         path: the file; its directory must exist.
         busy_timeout: seconds to wait for other processes that write, before ``StoreError``.
         now: the clock that leases run by: aware datetimes. It is called in a thread.
+
+    Example::
+
+        async with (
+            iop.stores.SQLiteStore("tokens.db") as store,
+            iop.TokenManager(client, store) as tokens,
+        ):
+            await tokens.import_token(token)
     """
 
     @scrubs_frames

@@ -17,10 +17,12 @@ class StoreConformance(Writing, Naming, Leasing, Crowds, Keeping, Bulk):
 
     Derive a class whose name begins with ``Test``, and tell it how to open a store::
 
+        from iop_async.testing import StoreConformance
+
         class TestMyStore(StoreConformance):
             @pytest.fixture
             def make_store(self, tmp_path):
-                return lambda: MyStore(tmp_path / "tokens")
+                return lambda: iop.stores.SQLiteStore(tmp_path / "tokens")
 
     What the fixture returns is called in the running event loop and gives a store, or an awaitable
     of one. Called again within a test, it gives another store on the same data, as another host
