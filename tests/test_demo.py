@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import iop_async as iop
-from iop_async.cli import _commands
+from iop_async.cli import _commands, _demo_command
 from iop_async.cli._demo.audit import StoredState, compare, read_stored
 from iop_async.cli._demo.board import STATE_STYLES, Board, cells
 from iop_async.cli._demo.gateway import APP, SCOPE, local_gateway
@@ -84,7 +84,7 @@ def test_the_command_fails_where_something_did_not_hold(monkeypatch):
     async def fail(*_):
         return False
 
-    monkeypatch.setattr(_commands, "demonstrate", fail)
+    monkeypatch.setattr(_demo_command, "demonstrate", fail)
     assert CliRunner().invoke(_commands.commands, ["demo"]).exit_code == 1
 
 
@@ -242,10 +242,10 @@ def test_on_a_terminal_there_is_a_live_picture_and_ctrl_c_ends_it():
             if "authorizing" not in text and "authorizing" in text + piece:
                 process.send_signal(signal.SIGINT)
             text += piece
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "simulated time" in text
     assert STATE_STYLES["fresh"].sign in text
-    assert text.rstrip().endswith("Aborted!")
+    assert text.rstrip().endswith("Error: ended by SIGINT")
     assert "Traceback" not in text
 
 

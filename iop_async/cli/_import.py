@@ -14,11 +14,12 @@ from typing import Any, BinaryIO, Final, Self
 
 import click
 
-from .._client import Client
 from .._models import Token
 from .._redact import legible
-from ..stores import ConfiguredStore, MemoryStore, from_url
-from ..tokens import ImportProgress, TokenManager
+from ..stores import MemoryStore
+from ..tokens import ImportProgress
+from ._opening import is_missing, manager_of, opened_client, opened_store
+from ._settings import Settings
 from ._token_files import Row, Table, write_text
 from ._token_rows import BadRow, token_in
 from ._untouched import Untouched
@@ -99,23 +100,23 @@ class Import:
         self.scope = ""
         self.counts: Counter[str] = Counter()
 
-    async def run(self, client: Client, url: str, *, scope: str | None, replace: bool) -> None:
-        """Import what can be, into the store at ``url``.
+    async def run(self, settings: Settings, *, replace: bool) -> None:
+        """Import what can be, into the store of the settings.
 
         Raises:
             StoreError, ImportError, ValueError: the store cannot be used.
             UnusableFile: nothing can be read any more.
         """
-        store = from_url(url)
-        if self._is_dry and _is_missing(store):
-            store = MemoryStore()  # looking would make the file
-        kept = Untouched(store) if self._is_dry else store
-        try:
-            async with client, TokenManager(client, kept, keeper=False, scope=scope) as manager:
+        async with (
+            opened_client(settings, signs=False) as client,
+            opened_store(settings, must_exist=False) as found,
+        ):
+            # Looking would make the file.
+            store = MemoryStore() if self._is_dry and is_missing(found) else found
+            kept = Untouched(store) if self._is_dry else store
+            async with manager_of(settings, client, kept) as manager:
                 self.scope = manager.scope
                 await manager.import_many(self._tokens(), replace=replace, on_progress=self._note)
-        finally:
-            await store.aclose()
 
     def _tokens(self) -> Iterator[Token]:
         position = 0
@@ -170,8 +171,3 @@ class Import:
         names = ("rows", *_KEPT, "unchanged", *_LEFT_OUT, "waiting")
         counted = {name: self.counts[name] for name in names}
         return {"scope": self.scope, "dry_run": self._is_dry, **counted}
-
-
-def _is_missing(store: ConfiguredStore) -> bool:
-    path = getattr(store, "path", None)
-    return path is not None and not Path(path).exists()

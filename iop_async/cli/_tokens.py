@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import stat
 import sys
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import anyio
 import click
 
-from .._client import Client
-from .._exceptions import IopError
-from .._models import App
-from .._redact import legible
 from .._scrub import scrubs_frames
+from ._group import Group
 from ._import import Import, RejectedRows
-from ._options import gateway_of, hidden
+from ._options import takes
+from ._output import print_json, warn
+from ._running import run
+from ._settings import Settings
 from ._token_files import FORMATS, Format, open_table
 
 
-@click.group()
+@click.group(cls=Group)
 def tokens() -> None:
     """Work with the tokens in a store."""
 
 
 @tokens.command("import")
 @click.argument("file", type=click.File("rb", lazy=True))
-@click.option(
-    "--store",
-    "url",
-    envvar="IOP_STORE",
-    required=True,
-    show_envvar=True,
-    callback=hidden,
-    help="Where to, as for stores.from_url.",
-)
-@click.option("--app-key", envvar="IOP_APP_KEY", required=True, show_envvar=True)
-@click.option(
-    "--gateway",
-    envvar="IOP_GATEWAY",
-    required=True,
-    show_envvar=True,
-    help="A market's name, or the URL of a gateway, as the app's token manager has it.",
-)
-@click.option("--scope", help="Where the token manager has a scope of its own.")
+@takes("store", "app_key", "gateway", "allow_http", "scope", "journal")
 @click.option(
     "--format",
     "form",
@@ -65,11 +44,8 @@ def tokens() -> None:
 )
 @scrubs_frames
 def import_tokens(
+    settings: Settings,
     file: BinaryIO,
-    url: str,
-    app_key: str,
-    gateway: str,
-    scope: str | None,
     form: Format | None,
     rejected: Path | None,
     *,
@@ -85,30 +61,18 @@ def import_tokens(
     A pair never replaces a later one, so the same file may be imported again. A bad row costs no
     other: it is told by its line, and the exit status is 1. The app's secret is not needed.
     """
-    logging.getLogger("iop_async").addHandler(logging.NullHandler())  # all of it is said here
-    try:
-        _warn_of_readers(file)
-        table = open_table(file, form or _form_of(file))
-        client = Client(App(app_key), gateway_of(gateway))
-        with RejectedRows(rejected, table.header) as rejects:
-            work = Import(table, rejects, is_dry=dry_run)
-            _run(work, partial(work.run, client, url, scope=scope, replace=replace))
-    except (IopError, ImportError, ValueError, TypeError, OSError) as error:
-        raise click.ClickException(legible(str(error))) from None
+    _warn_of_readers(file)
+    table = open_table(file, form or _form_of(file))
+    with RejectedRows(rejected, table.header) as rejects:
+        work = Import(table, rejects, is_dry=dry_run)
+        try:
+            run(partial(work.run, settings, replace=replace))
+        finally:
+            work.say_what_was_not_told()
+            if work.scope:
+                print_json(work.summary())
     if work.counts["failed"]:
         sys.exit(1)
-
-
-def _run(work: Import, do: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, and say how far it came however it ends."""
-    try:
-        anyio.run(do)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        work.say_what_was_not_told()
-        if work.scope:
-            click.echo(json.dumps(work.summary(), ensure_ascii=False, indent=2))
 
 
 def _form_of(file: BinaryIO) -> Format:
@@ -125,4 +89,4 @@ def _form_of(file: BinaryIO) -> Format:
 def _warn_of_readers(file: BinaryIO) -> None:
     found = os.fstat(file.fileno())
     if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
-        click.echo("warning: other users of this machine may read the file", err=True)
+        warn("other users of this machine may read the file")

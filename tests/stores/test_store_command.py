@@ -59,7 +59,7 @@ def test_a_file_is_made_and_looked_at(command, tmp_path):
         (f"postgresql://nobody:{PASSWORD}@127.0.0.1:1/db", "none could be made"),
         (f"postgresql://nobody:{PASSWORD}@127.0.0.1:1/db?poolsize=3", "perhaps pool_size is meant"),
         (f"mongodb://nobody:{PASSWORD}@h/db", "the known ones are memory://"),
-        ("", "Missing option"),
+        ("", "there is no store: give --store, set IOP_STORE"),
     ],
 )
 def test_what_is_wrong_is_one_line_without_the_password(command, url, words):
