@@ -2,7 +2,8 @@
 
 A :class:`Client` calls a gateway (:mod:`~iop_async.gateways`) for an :class:`App`;
 :mod:`~iop_async.auth` trades codes and refresh tokens for a :class:`Token`;
-:mod:`~iop_async.oauth` sends sellers to the consent page and reads what comes back.
+:mod:`~iop_async.oauth` sends sellers to the consent page and reads what comes back;
+:mod:`~iop_async.webhooks` reads what a platform sends by itself.
 
 Every name has an example. What they take for granted: an ``app``, a ``gateway``, an open
 ``client``, a ``token``, a ``seller`` with it, and a running manager ``tokens`` over a ``store``::
@@ -16,7 +17,7 @@ Every name has an example. What they take for granted: an ``app``, a ``gateway``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import dates, gateways, hooks, oauth, paging, protocols, signers
+from . import dates, gateways, hooks, oauth, paging, protocols, signers, webhooks
 from ._client import Client
 from ._endpoint import Endpoint
 from ._exceptions import (
@@ -41,6 +42,9 @@ from ._exceptions import (
     TransportError,
     TransportTimeout,
     UnknownSeller,
+    WebhookError,
+    WebhookMessageError,
+    WebhookSignatureError,
 )
 from ._models import App, Call, Failure, Reply, Seller, Token
 from ._refresh import Freshness, RefreshPolicy
@@ -103,6 +107,9 @@ __all__ = [
     "TransportError",
     "TransportTimeout",
     "UnknownSeller",
+    "WebhookError",
+    "WebhookMessageError",
+    "WebhookSignatureError",
     "__version__",
     "auth",
     "dates",
@@ -116,6 +123,7 @@ __all__ = [
     "stores",
     "tokens",
     "top",
+    "webhooks",
 ]
 
 

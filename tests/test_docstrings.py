@@ -6,6 +6,7 @@ An example is what stands indented after a line that ends in ``::``. It may use 
 
 import ast
 import asyncio
+import hmac
 import importlib
 import inspect
 import os
@@ -15,6 +16,7 @@ import secrets
 import textwrap
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
+from urllib.parse import urlencode
 
 import attrs
 import pytest
@@ -92,7 +94,7 @@ async def names_of_the_tour(served, monkeypatch, tmp_path):
         names = {"app": app, "gateway": gateway, "client": client, "token": token}
         names |= {"seller": seller, "tokens": tokens, "store": store, "sandbox": sandbox}
         names |= {"code": sandbox.authorize("1002"), "url": url}
-        yield {**MODULES, **names, "__name__": "example"}
+        yield {**MODULES, **names, **webhook(app), "__name__": "example"}
 
 
 MODULES = {
@@ -107,6 +109,22 @@ MODULES = {
     "TypedDict": TypedDict,
     "UTC": UTC,
 }
+
+
+def webhook(app):
+    """What a platform sent: a push, and a request to a service."""
+    body = (
+        b'{"seller_id":"1001","message_type":0,"site":"lazada_sg","data":{"trade_order_id":"42"}}'
+    )
+    now = round(datetime.now(UTC).timestamp() * 1000)
+    query = {"app_key": app.key, "sign_method": "sha256", "sku": "a", "timestamp": str(now)}
+    text = "/stock" + "".join(name + query[name] for name in sorted(query))
+    query["http_sign"] = hmac.digest(app.secret.encode(), text.encode(), "sha256").hex().upper()
+    return {
+        "raw_body": body,
+        "authorization": hmac.digest(app.secret.encode(), app.key.encode() + body, "sha256").hex(),
+        "asked_url": f"https://me.example/stock?{urlencode(query)}",
+    }
 
 
 def error_of(cls, token):

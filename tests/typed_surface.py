@@ -180,3 +180,17 @@ async def grants(client: iop.Client) -> None:
                 assert_type(event, iop.tokens.TokenEvent)
         assert_type(await tokens.forget("1001"), bool)
         assert_type(tokens.scope, str)
+
+
+def webhooks(app: iop.App, body: bytes) -> None:
+    """What a platform sends."""
+    try:
+        message = iop.webhooks.verify_push(app, body=body, authorization=None)
+    except (iop.WebhookSignatureError, iop.WebhookMessageError) as error:
+        assert_type(error.retryable, bool)
+    else:
+        assert_type(message.seller_id, str | None)
+        assert_type(message.authorization_ends_at, datetime | None)
+        assert_type(message.data, Mapping[str, Any])
+    request = iop.webhooks.verify_http_sign(app, url="/", form=body, now=datetime.now(UTC))
+    assert_type(request.params, Mapping[str, str])

@@ -14,6 +14,9 @@
     │   ├── ServiceError          the platform or its backend failed; the same call may work later
     │   └── PermissionDenied      this app, address or seller may not do that
     ├── BusinessFailure           the gateway did its part, the business behind it refused
+    ├── WebhookError              what came to an endpoint of yours is not to be acted on
+    │   ├── WebhookSignatureError     it is not signed by the platform, or too long ago
+    │   └── WebhookMessageError       it is signed, and no message
     └── TokenError                there is no token to serve, or none can be kept
         ├── ReauthorizationRequired   only the seller can give another
         │   └── UnknownSeller     nothing is kept of this seller: never authorized, or forgotten
@@ -54,6 +57,7 @@ from .tokens import (
     TokenError,
     UnknownSeller,
 )
+from .webhooks import WebhookError, WebhookMessageError, WebhookSignatureError
 
 __all__ = [
     "ApiError",
@@ -78,4 +82,7 @@ __all__ = [
     "TransportError",
     "TransportTimeout",
     "UnknownSeller",
+    "WebhookError",
+    "WebhookMessageError",
+    "WebhookSignatureError",
 ]
