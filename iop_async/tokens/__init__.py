@@ -11,7 +11,7 @@ Example::
 from .._clock import Clock, SystemClock
 from ._events import EventKind, EventStream, TokenEvent
 from ._grant import seller_ids_of
-from ._health import Health
+from ._health import AtStake, Health
 from ._inspection import StoredGrant, read_grant
 from ._manager import TokenManager
 from ._reports import (
@@ -25,6 +25,7 @@ from ._reports import (
 from ._survey import Survey
 
 __all__ = [
+    "AtStake",
     "Clock",
     "EventKind",
     "EventStream",

@@ -81,6 +81,20 @@ class Health:
         return not self.problems
 
 
+@frozen
+class AtStake:
+    """What an end of this process at this moment would leave behind.
+
+    Attributes:
+        refreshing: sellers whose refresh is under way; the next start asks for its answer.
+        in_memory_only: sellers whose newest pair would be lost: neither the store has it, nor a
+            journal.
+    """
+
+    refreshing: tuple[str, ...] = ()
+    in_memory_only: tuple[str, ...] = ()
+
+
 class Examiner:
     """Looks at a manager that runs."""
 
@@ -94,6 +108,12 @@ class Examiner:
             load=vault.load,
             clock=clock,
         )
+
+    @property
+    def at_stake(self) -> AtStake:
+        """What would be left behind, also while the manager ends and after that."""
+        lost = (grant.seller_id for grant in self._vault.unpersisted.in_memory_only)
+        return AtStake(tuple(self._running.flights.seller_ids), tuple(lost))
 
     async def examine(self) -> Health:
         """How it is; the store is asked for a few rows."""

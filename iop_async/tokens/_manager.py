@@ -22,7 +22,7 @@ from ._batch import refresh_due, refresh_many
 from ._composition import make_running, make_vault
 from ._defaults import endpoints_of
 from ._events import Announcer, EventStream
-from ._health import Examiner, Health
+from ._health import AtStake, Examiner, Health
 from ._importing import Importing
 from ._inputs import (
     Settings,
@@ -123,6 +123,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         self._announcer = Announcer()
         self._vault = make_vault(client, store, self._policy, self._settings)
         self._running: Running | None = None
+        self._examiner: Examiner | None = None
         self._is_entering = False
 
     @property
@@ -301,7 +302,13 @@ class TokenManager(NotPickled, ClosesOnExit):
             print(health.is_healthy, *health.problems)
         """
         _ = self._here
+        assert self._examiner is not None  # noqa: S101 - it is made before that is there
         return await self._examiner.examine()
+
+    @property
+    def at_stake(self) -> AtStake:
+        """What an end of this process now would leave behind; also while the manager is left."""
+        return AtStake() if self._examiner is None else self._examiner.at_stake
 
     def events(self) -> EventStream:
         """What happens from now on, in order. A listener that is slow delays nobody.
@@ -341,8 +348,8 @@ class TokenManager(NotPickled, ClosesOnExit):
                 rate=self._rate,
             )
             await running.start()
-            self._running = running
             self._examiner = Examiner(running, self._vault, self._clock)
+            self._running = running
         finally:
             self._is_entering = False
         return self

@@ -9,7 +9,7 @@ from tokens_scenario import LEAD, MONTH, REFRESH, either_loop, eventually
 
 import iop_async as iop
 from iop_async.stores import MemoryStore
-from iop_async.tokens import _survey
+from iop_async.tokens import AtStake, _survey
 
 
 async def surveyed(tokens, condition=lambda survey: True):
@@ -147,3 +147,21 @@ async def test_health_is_of_a_manager_that_runs(scenario):
         pass
     with pytest.raises(RuntimeError, match="not running here"):
         await tokens.health()
+
+
+@either_loop
+async def test_what_is_at_stake_is_known_until_the_end(scenario):
+    """A refresh that closing waits for, and a pair that nothing took."""
+    store = Outage(MemoryStore())
+    async with scenario.manager(store) as tokens:
+        assert tokens.at_stake == AtStake()
+        await tokens.authorize(scenario.code())
+        scenario.sandbox.fail("latency", api=REFRESH, seconds=0.3)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tokens.refresh, "1001")
+            await eventually(lambda: tokens.at_stake.refreshing)
+            store.fails = Outage.EVERYTHING
+            tasks.start_soon(tokens.aclose)
+            await anyio.sleep(0.05)
+            assert tokens.at_stake == AtStake(("1001",), ())
+        assert tokens.at_stake == AtStake((), ("1001",))
