@@ -1,16 +1,21 @@
 """The official Lazada SDK, which nobody here wrote, against the sandbox; and its signatures."""
 
+import ast
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
 
 import iop_async as iop
+from iop_async.sandbox import SandboxApp
 
 pytestmark = pytest.mark.skipif(
     find_spec("lazop_sdk") is None, reason="needs the extra sdk, which .ci/run drills installs"
@@ -92,3 +97,45 @@ def test_our_signature_is_the_official_one(tmp_path, params):
     ours = fields.pop("sign")
     theirs = run(SIGN, tmp_path, stdin=json.dumps([app.secret, call.api, fields]))
     assert theirs.strip() == ours
+
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+ROWS = re.findall(r"^<tr><td>\n(.*?)</td><td>\n(.*?)</td></tr>$", README, re.MULTILINE | re.DOTALL)
+RESULTS = ["account", "orders", "image", "problem", "lasts"]
+
+
+def column(number):
+    """The code of one column of the page."""
+    cells = [row[number] for row in ROWS]
+    return "\n".join("".join(re.findall(r"```python\n(.*?)```", cell, re.DOTALL)) for cell in cells)
+
+
+def left_column(sandbox, url, home):
+    """What the official SDK comes to."""
+    code = re.sub(r"https://(?:api\.lazada\.sg|auth\.lazada\.com)", url, column(0))
+    names = f"secret, code = 'helloworld', {sandbox.authorize('1001')!r}"
+    show = f"import json; print(json.dumps([{', '.join(RESULTS)}]))"
+    return json.loads(run(f"{names}\n{code}\n{show}", home))
+
+
+async def right_column(sandbox):
+    names = {"secret": "helloworld", "code": sandbox.authorize("1001")}
+    running_code = eval(compile(column(1), "README", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    assert inspect.iscoroutine(running_code)
+    await running_code
+    return [names[name] for name in RESULTS]
+
+
+async def test_both_columns_of_the_migration_page_have_the_same_result(
+    tmp_path, monkeypatch, url, sandbox
+):
+    """Token, read, upload, refusal, refresh, as README has them side by side."""
+    assert len(ROWS) == 6
+    sandbox.add_app(SandboxApp("12345678", "helloworld"))
+    sandbox.apps.pop("123456")
+    monkeypatch.setattr(iop.gateways, "LAZADA_SG", iop.gateways.Iop(url))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "front.png").write_bytes(b"\x89PNG" * 5000)
+    expected = left_column(sandbox, url, tmp_path)
+    assert (len(expected[1]), expected[3]) == (3, "IllegalAccessToken")
+    assert await right_column(sandbox) == expected

@@ -1,8 +1,12 @@
 """The README is executed: its code against the sandbox, its commands by the gate."""
 
 import ast
+import asyncio
+import builtins
+import hmac
 import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import httpx
@@ -10,45 +14,81 @@ import pytest
 from kms import kms_client, running_kms
 
 import iop_async as iop
+from iop_async import _exceptions
 from iop_async.sandbox import Sandbox, SandboxApp, running
 
+pytest_plugins = ["pytester"]
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^ *```python\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+OF_OTHERS = re.compile(r"\b(?:Lazop\w+|auth\.execute|add_api_param)\b")
+"""Code of the official SDK, which ``test_lazop_sdk.py`` executes."""
+APP = iop.App("12345678", "helloworld")
+BODY = b'{"seller_id": "1001", "message_type": 0, "site": "lazada_sg", "data": {"order_id": "42"}}'
 
 
-async def test_the_code_of_the_tour_runs_from_top_to_bottom(monkeypatch, capsys, tmp_path):
-    """Every block, in order, in one namespace, with the sandbox in TaoWorld's place."""
-    assert len(BLOCKS) >= 8
-    app = iop.App("12345678", "helloworld")
-    monkeypatch.setenv("IOP_APP_SECRET", app.secret)
+@pytest.fixture
+def sandbox(monkeypatch, tmp_path):
+    """In the place of every market that the README calls, and a seller who approves."""
+    sandbox = Sandbox(apps=[SandboxApp(APP.key, APP.secret)], old_access_token="stays")
+    monkeypatch.setenv("IOP_APP_SECRET", APP.secret)
     monkeypatch.setenv("IOP_STORE", "sqlite:///tokens.db")
     monkeypatch.chdir(tmp_path)
-    sandbox = Sandbox(apps=[SandboxApp(app.key, app.secret)], old_access_token="stays")
-    with running(sandbox) as url, running_kms(app.secret, monkeypatch) as service:
-        gateway = iop.gateways.Iop(url)
-        monkeypatch.setattr(iop.gateways, "TAOBAO_GLOBAL", gateway)
+    (tmp_path / "front.png").write_bytes(b"\x89PNG")
+    with running(sandbox) as url:
+        for name in ("TAOBAO_GLOBAL", "LAZADA_SG", "LAZADA_MY"):
+            monkeypatch.setattr(iop.gateways, name, iop.gateways.Iop(url))
         monkeypatch.setattr(iop.gateways, "TAOBAO", iop.gateways.Top(f"{url}/router/rest"))
         monkeypatch.setattr(iop.gateways, "TAOBAO_SEC", iop.gateways.Top(f"{url}/api"))
-        page = iop.oauth.authorize_url(
-            app, gateway, redirect_uri="https://me.example/callback", state="s"
-        )
-        approval = httpx.get(f"{page}&auto_approve=1001")
-        namespace = {
-            "session": {"state": "s"},
-            "request_url": approval.headers["location"],
-            "code": sandbox.authorize("1001"),
-        }
+        sandbox.url = url
+        yield sandbox
+
+
+def approved(page):
+    """Where the browser of a seller who approves ends."""
+    return httpx.get(f"{page}&auto_approve=1001").headers["location"]
+
+
+async def run(block, namespace):
+    code = compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    outcome = eval(code, namespace)
+    if inspect.iscoroutine(outcome):
+        await outcome
+
+
+async def test_the_code_runs_from_top_to_bottom(sandbox, monkeypatch, capsys):
+    """Every block, in order, in one namespace."""
+    assert len(BLOCKS) >= 30
+    namespace = {
+        "secret": APP.secret,
+        "code": sandbox.authorize("1001"),
+        "raw_body": BODY,
+        "headers": {"Authorization": signed(BODY)},
+    }
+    monkeypatch.setattr(builtins, "input", lambda _prompt: approved(namespace["page"]))
+    with running_kms(APP.secret, monkeypatch) as service:
         async with kms_client(service):
             for block in BLOCKS:
-                code = compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                outcome = eval(code, namespace)
-                if inspect.iscoroutine(outcome):
-                    await outcome
+                if not OF_OTHERS.search(block):
+                    here = textwrap.dedent(block).replace("http://127.0.0.1:8080", sandbox.url)
+                    await run(here, namespace)
+    assert await asyncio.to_thread(namespace["count_orders"], "1001") == 10
     printed = capsys.readouterr().out
     assert "IllegalAccessToken ->" in printed
     assert "SOLD_OUT no stock left" in printed
     assert "{'time': '" in printed
     assert "'order_id': '42'" in printed
+
+
+def signed(body):
+    return hmac.digest(APP.secret.encode(), APP.key.encode() + body, "sha256").hex()
+
+
+def test_the_test_that_uses_the_fixtures_passes(pytester):
+    """As a user's suite runs it, with the plugin of anyio."""
+    (test,) = [block for block in BLOCKS if block.startswith("# test_")]
+    pytester.makepyfile(test)
+    pytester.runpytest_subprocess("-q", "-p", "no:asyncio").assert_outcomes(passed=2)
 
 
 def test_two_commands_do_all_set_up():
@@ -58,6 +98,34 @@ def test_two_commands_do_all_set_up():
         "iop-async demo",
         "python -m pytest -n auto",
     ]
+
+
+def headings():
+    text = re.sub(r"^ *```.*?^ *```", "", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+
+
+def test_every_link_leads_somewhere_and_the_contents_name_every_chapter():
+    """Anchors are made of headings as the forges make them."""
+    anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings()}
+    assert len(anchors) == len(headings())
+    assert set(re.findall(r"\]\(#([^)]*)\)", README)) <= anchors
+    contents = README.partition("\n## Contents\n")[2].partition("\n## ")[0]
+    chapters = re.findall(r"^## (.*)$", README, re.MULTILINE)
+    assert sorted(re.findall(r"\[([^]]*)\]", contents)) == sorted(set(chapters) - {"Contents"})
+
+
+def test_the_table_of_errors_has_every_error():
+    """And says of each whether it is retryable."""
+    chapter = README.partition("\n## What each error means\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", chapter, re.MULTILINE)
+    classes = {
+        name: value
+        for name, value in vars(_exceptions).items()
+        if inspect.isclass(value) and issubclass(value, iop.IopError)
+    }
+    assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))
+    assert dict(rows) == {n: "yes" if cls.retryable else "no" for n, cls in classes.items()}
 
 
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "pyproject.toml", "README.md"])
