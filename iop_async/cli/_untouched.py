@@ -33,6 +33,12 @@ class Untouched:
         """The record that a seller finds."""
         return await self._store.get(scope, seller_id)
 
+    async def get_many(
+        self, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        """The records that many sellers find."""
+        return await self._store.get_many(scope, seller_ids)
+
     def records(self, scope: str) -> AsyncIterator[Record]:
         """All of a scope."""
         return self._store.records(scope)

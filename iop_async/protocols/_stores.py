@@ -111,16 +111,33 @@ class TokenStore(Protocol):
 
 @runtime_checkable
 class BulkTokenStore(TokenStore, Protocol):
-    """A store that takes many records at once; optional for stores of yours.
+    """A store that takes and gives many records at once; optional for stores of yours.
 
-    A manager that is given thousands of sellers at a time writes them one by one where it is none.
+    A manager that is given thousands of sellers at a time looks at each and writes each by itself
+    where the store lacks one of these methods.
 
     Example::
 
         record = iop.stores.Record(scope="shop", seller_id="7", seller_ids=("7",), body=b"{}")
         (written,) = await store.put_many([record])
         assert written.revision == 1
+        assert await store.get_many("shop", ["7", "8"]) == [written, None]
     """
+
+    async def get_many(
+        self, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        """:meth:`get` for each of some sellers, in few round trips.
+
+        Returns, in their order, the record that each finds, also where others find the same one or
+        a seller is named twice; ``None`` where there is none; and where one cannot be read, the
+        ``StoreError`` that is not ``retryable``, which costs no other its record. Each is as it was
+        at some moment of the call, and not all of them at the same.
+
+        Raises ``StoreError`` where the store fails, and ``ValueError`` or ``TypeError`` where
+        :meth:`get` would for one of the sellers.
+        """
+        ...
 
     async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
         """:meth:`put` each of them, in few round trips.

@@ -1,4 +1,4 @@
-"""Many records in batches, each of which a store writes in few statements."""
+"""Many records in batches, each of which a store reads or writes in few statements."""
 
 from __future__ import annotations
 
@@ -11,11 +11,27 @@ from .._records import Record
 Outcome: TypeAlias = "Record | StoreError"
 """What became of a record: as it was written, or why it was not."""
 
+Found: TypeAlias = "Record | StoreError | None"
+"""What a seller finds: a record, one that cannot be read, or none."""
+
+GET_BATCH: Final = 500
+"""Sellers that are asked for at once: few enough that others do not wait for long behind them."""
+
 LONG_BODY: Final = 2**18
 """Bytes from which a body is written by itself, so that one too large for a server fails alone."""
 
 _BATCH_BYTES: Final = 4 * LONG_BODY
 """Bytes of bodies in one batch: servers bound what they take at once."""
+
+
+async def get_in_batches(
+    seller_ids: Sequence[str], get_batch: Callable[[Sequence[str]], Awaitable[Sequence[Found]]]
+) -> list[Found]:
+    """What each of some sellers finds, some hundred of them by one ``get_batch``."""
+    found: list[Found] = []
+    for at in range(0, len(seller_ids), GET_BATCH):
+        found += await get_batch(seller_ids[at : at + GET_BATCH])
+    return found
 
 
 async def put_in_batches(

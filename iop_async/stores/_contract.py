@@ -73,6 +73,14 @@ def check_records(records: Iterable[Record]) -> None:
             found.add((record.scope, seller_id))
 
 
+def check_asked(scope: str, seller_ids: Iterable[str]) -> None:
+    """Raises as :func:`check_names` does for sellers of a scope, who are asked for at once."""
+    if isinstance(seller_ids, str):
+        msg = "many sellers are asked for by a list of their ids, not by one text"
+        raise TypeError(msg)
+    check_names(scope, *seller_ids)
+
+
 def check_names(*names: object) -> None:
     """Raises ``TypeError`` or ``ValueError`` for a scope, seller or holder that no store can keep.
 

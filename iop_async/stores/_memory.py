@@ -25,6 +25,7 @@ from ._contract import (
     CLAIM_WINDOW,
     DUE_STEP,
     by_expiry,
+    check_asked,
     check_lease,
     check_names,
     check_record,
@@ -171,6 +172,15 @@ class MemoryStore(ClosesOnExit):
         await checkpoint()
         row = self._scope(scope).found.get(seller_id)
         return row.record if row else None
+
+    async def get_many(
+        self, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        """Get each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_asked(scope, seller_ids)
+        await checkpoint()
+        rows = map(self._scope(scope).found.get, seller_ids)
+        return [row.record if row else None for row in rows]
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""

@@ -25,6 +25,7 @@ from .._clock import Clock
 from .._exceptions import IopError, NotPersisted, StaleRecord, StoreError, TokenError
 from .._models import Token
 from ._batch import for_each
+from ._bulk import Bulk
 from ._grant import Grant, seller_ids_of
 from ._import_verdicts import LEFT_AS_IT_IS, Comparison, compare, fault_of, seller_id_in
 from ._reports import ImportOutcome, ImportProgress, ImportReport, ImportVerdict
@@ -117,26 +118,22 @@ class Importing:
 
     async def _import_new(self, given: Sequence[_Given]) -> list[_Given]:
         """Import those of unknown sellers, many at a time; those that are left to do."""
-        if not self._vault.takes_many:
+        bulk = self._vault.bulk
+        if bulk is None or not given:
             return list(given)
+        try:
+            with anyio.fail_after(_BULK_TIMEOUT):
+                found = await bulk.known([one.seller_ids for one in given])
+        except Exception as error:  # noqa: BLE001 - of somebody's store; one by one it says which
+            if not isinstance(error, StoreError) or error.retryable:
+                return list(given)
+            found = [error] * len(given)
         new: list[_Given] = []
         left: list[_Given] = []
-        is_failing = False
-
-        async def look(one: _Given) -> None:
-            nonlocal is_failing
-            if is_failing:
-                left.append(one)
-                return
-            try:
-                known = await self._vault.known(one.seller_ids)
-            except StoreError as error:
-                is_failing = error.retryable
-                if is_failing:
-                    left.append(one)
-                else:
-                    self._count(one, "failed", str(error))
-                return
+        for one, known in zip(given, found, strict=True):
+            if isinstance(known, StoreError):
+                self._count(one, "failed", str(known))
+                continue
             comparison = compare(one.token, known, replace=self._replace)
             if comparison == "new":
                 new.append(one)
@@ -144,16 +141,14 @@ class Importing:
                 left.append(one)
             else:
                 self._count(one, *LEFT_AS_IT_IS[comparison])
+        return left + await self._write_many(bulk, new)
 
-        await self._each(given, look, limit=self._limit)
-        return left + await self._write_many(new)
-
-    async def _write_many(self, given: Sequence[_Given]) -> list[_Given]:
+    async def _write_many(self, bulk: Bulk, given: Sequence[_Given]) -> list[_Given]:
         """Write tokens of unknown sellers; those that must be written one by one."""
         if not given:
             return []
         left = []
-        for one, refused in zip(given, await self._add_many(given), strict=True):
+        for one, refused in zip(given, await _add(bulk, given), strict=True):
             if refused is None:
                 self._count(one, "imported")
             elif refused.retryable or isinstance(refused, StaleRecord):  # somebody was here since
@@ -161,13 +156,6 @@ class Importing:
             else:
                 self._count(one, "failed", str(refused))
         return left
-
-    async def _add_many(self, given: Sequence[_Given]) -> list[StoreError | None]:
-        tokens = [one.token for one in given]
-        for _ in range(_BULK_TRIES):  # repeating is no error
-            with suppress(Exception), anyio.fail_after(_BULK_TIMEOUT):
-                return await self._vault.add_many(tokens)
-        return [StoreError("one by one it says which")] * len(given)
 
     async def _each(
         self, given: Iterable[_Given], work: Callable[[_Given], Any], *, limit: int
@@ -210,6 +198,14 @@ class Importing:
         self, one: _Given, verdict: ImportVerdict, reason: str = "", *, is_stored: bool = True
     ) -> None:
         self._tally.count(one.position, one.seller_ids[0], verdict, reason, is_stored=is_stored)
+
+
+async def _add(bulk: Bulk, given: Sequence[_Given]) -> list[StoreError | None]:
+    tokens = [one.token for one in given]
+    for _ in range(_BULK_TRIES):  # repeating is no error
+        with suppress(Exception), anyio.fail_after(_BULK_TIMEOUT):
+            return await bulk.add(tokens)
+    return [StoreError("one by one it says which")] * len(given)
 
 
 def split_repeated(given: Iterable[_Given]) -> tuple[list[_Given], list[_Given]]:

@@ -6,18 +6,18 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Final
 
 from attrs import frozen
 
-from .._exceptions import StaleRecord, StoreError
+from .._exceptions import StaleRecord
 from .._models import Token
 from .._records import Record
 from .._refresh import RefreshPolicy
-from ..protocols import BulkTokenStore, TokenStore
+from ..protocols import TokenStore
 from ._grant import Grant, changed, due_at, newest
 from ._grant_json import from_record, to_record
 from ._transitions import (
@@ -178,23 +178,6 @@ class Stored:
         record = to_record(grant, due_at=due_at(grant, self._policy))
         stored = await self._store.put(record, release=self._leases.holder if release else None)
         return changed(grant, revision=stored.revision)
-
-    @property
-    def takes_many(self) -> bool:
-        """Whether the store takes many grants at once."""
-        return isinstance(self._store, BulkTokenStore)
-
-    async def write_many(self, grants: Sequence[Grant]) -> list[StoreError | None]:
-        """Make grants durable where the store takes many; what kept each from being written.
-
-        Raises:
-            StoreError: nobody can tell which are written, or the store does not take many.
-        """
-        if not isinstance(self._store, BulkTokenStore):
-            raise StoreError("the store takes one record at a time", retryable=False)
-        records = [to_record(grant, due_at=due_at(grant, self._policy)) for grant in grants]
-        written = await self._store.put_many(records)
-        return [outcome if isinstance(outcome, StoreError) else None for outcome in written]
 
     async def remove(self, seller_id: str) -> bool:
         """Remove the grant that a seller finds; whether there was one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -14,10 +14,11 @@ from .._exceptions import StaleRecord, StoreError, UnknownSeller
 from .._models import Token
 from .._records import Record
 from .._refresh import RefreshPolicy
-from ..protocols import TokenStore
+from ..protocols import BulkTokenStore, TokenStore
 from ..stores import SpillJournal
 from ..stores._base import SkippedRows
 from ._admission import Admission
+from ._bulk import Bulk
 from ._cache import Cache
 from ._entering import look_at
 from ._grant import Grant, changed, newest, seller_ids_of
@@ -51,6 +52,9 @@ class Vault:
         policy: when a grant must be looked at again.
         leases: of this process on the store's grants.
         alone: where the store gives no lease because it fails, go on without one.
+
+    Attributes:
+        bulk: what takes many grants at once; ``None`` where the store takes one at a time.
     """
 
     def __init__(
@@ -70,6 +74,11 @@ class Vault:
         self.leases = leases
         self._stored = Stored(store, scope=scope, policy=policy, leases=leases)
         self.unpersisted = Unpersisted(scope, journal, self._stored)
+        self.bulk: Bulk | None = None
+        if isinstance(store, BulkTokenStore):
+            self.bulk = Bulk(
+                store, scope=scope, policy=policy, cache=cache, unpersisted=self.unpersisted
+            )
         self._journal = journal
         self._alone = alone
         self._reads = Admission(_MAX_READS)
@@ -311,33 +320,6 @@ class Vault:
         said = error if isinstance(error, StoreError) else type(error).__name__
         _log.error("seller %s is not in the store, which failed: %s", grant.seller_id, said)
         await self.unpersisted.add(grant)
-
-    @property
-    def takes_many(self) -> bool:
-        """Whether the store takes many grants at once."""
-        return self._stored.takes_many
-
-    async def known(self, seller_ids: Iterable[str]) -> list[Grant]:
-        """The newest grants that some sellers find, in the store or waiting for it."""
-        waiting = self.unpersisted.find(seller_ids)
-        found = await self._stored.find_all(seller_ids)
-        found += [] if waiting is None else [waiting]
-        found.sort(key=lambda grant: grant.age)
-        return list({grant.seller_id: grant for grant in found}.values())
-
-    async def add_many(self, tokens: Sequence[Token]) -> list[StoreError | None]:
-        """Keep tokens of sellers that have no grant, in few round trips; why not, where one is not.
-
-        Raises:
-            StoreError: nobody can tell which of them are kept, or the store does not take many.
-        """
-        kept = await self._stored.write_many(
-            [authorized(self.scope, token, None) for token in tokens]
-        )
-        for token in tokens:
-            for seller_id in seller_ids_of(token):
-                self.cache.drop(seller_id)
-        return kept
 
     async def recover(self) -> None:
         """Take over what an earlier process could only write to the journal.

@@ -119,6 +119,11 @@ async def require_that_none_costs_another(store, spoiled, whole, caplog):
     assert sorted(found) == sorted(whole), [spoiled[one] for one in found if one in spoiled]
     assert str(error).startswith(f"{len(spoiled)} cannot be read: ")
     assert not error.retryable
+    asked = [*spoiled, *whole]
+    many = dict(zip(asked, await store.get_many(SCOPE, asked), strict=True))
+    assert {one for one in many if isinstance(many[one], StoreError)} == {*spoiled}
+    assert not any(many[one].retryable for one in spoiled)
+    assert [many[one].seller_id for one in whole] == whole
     await store.next_due(SCOPE)
     found = []
     with caplog.at_level(logging.ERROR, "iop_async.stores"):

@@ -114,6 +114,11 @@ async def test_every_tenth_row_is_spoiled_and_the_others_are_served(database, ca
         assert not error.retryable
         got = await asyncio.gather(*(store.get(SCOPE, seller) for seller in readable))
         assert got == [*readable.values()]
+        many = await store.get_many(SCOPE, [*readable, *spoiled])
+        assert many[: len(readable)] == got
+        for one in many[len(readable) :]:
+            assert isinstance(one, StoreError)
+            assert not one.retryable
         for seller in spoiled:
             with pytest.raises(StoreError, match="cannot be read") as caught:
                 await store.get(SCOPE, seller)

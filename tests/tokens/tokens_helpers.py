@@ -62,7 +62,9 @@ class Outage:
         fails: the names of those that fail now; ``failed`` are those that somebody met.
     """
 
-    EVERYTHING = frozenset({"get", "put", "remove", "claim", "lease", "next_due"})
+    EVERYTHING = frozenset(
+        {"get", "get_many", "put", "put_many", "remove", "claim", "lease", "next_due"}
+    )
 
     def __init__(self, store, fails=frozenset()):
         self._store = store

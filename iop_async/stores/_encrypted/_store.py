@@ -23,6 +23,9 @@ from .._contract import MissingKey, check_record
 from . import _keys, _seals
 from ._renewal import Renewal
 
+GetMany: TypeAlias = Callable[
+    [str, Sequence[str]], Coroutine[Any, Any, list[Record | StoreError | None]]
+]
 PutMany: TypeAlias = Callable[[Sequence[Record]], Coroutine[Any, Any, list[Record | StoreError]]]
 
 _MAX_CLAIMS: Final = 100
@@ -54,8 +57,8 @@ class EncryptedStore(NotPickled, ClosesOnExit):
     Earlier releases seal a body without its generation, and such a body opens for any. When no host
     runs one any more, exchange the key, and no old row can be passed off as a newer one.
 
-    It takes many records at once (:class:`~iop_async.protocols.BulkTokenStore`) where the inner
-    store does.
+    It takes and gives many records at once (:class:`~iop_async.protocols.BulkTokenStore`) where the
+    inner store does.
 
     Args:
         inner: where the records are kept. It is taken over: closing this store closes it.
@@ -86,6 +89,7 @@ class EncryptedStore(NotPickled, ClosesOnExit):
         self._accept_plain = accept_plain
         self._skipped = SkippedRows()
         if isinstance(inner, BulkTokenStore):  # so that this one is a bulk store where that is
+            self.get_many: GetMany = partial(self._get_many, inner)
             self.put_many: PutMany = partial(self._put_many, inner)
 
     def __repr__(self) -> str:
@@ -175,6 +179,15 @@ class EncryptedStore(NotPickled, ClosesOnExit):
         """The record that ``seller_id`` finds."""
         record = await self._inner.get(scope, seller_id)
         return None if record is None else self._open(scope, seller_id, record)
+
+    async def _get_many(
+        self, inner: BulkTokenStore, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        found = await inner.get_many(scope, seller_ids)
+        return [
+            row_of(self._open, scope, seller_id, one) if isinstance(one, Record) else one
+            for seller_id, one in zip(seller_ids, found, strict=True)
+        ]
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`.

@@ -50,6 +50,7 @@ def _load(name: str, *libraries: str) -> Script:
 
 CHECK: Final = _load("check")
 GET: Final = _load("get")
+GET_MANY: Final = _load("get_many")
 PUT: Final = _load("put", "write")
 PUT_MANY: Final = _load("put_many", "write")
 REMOVE: Final = _load("remove")

@@ -15,9 +15,16 @@ from ..._redact import NotPickled
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows, row_of
-from .._batches import Outcome, put_in_batches
+from .._batches import Found, Outcome, get_in_batches, put_in_batches
 from .._columns import span, to_micros
-from .._contract import by_expiry, check_lease, check_names, check_record, check_records
+from .._contract import (
+    by_expiry,
+    check_asked,
+    check_lease,
+    check_names,
+    check_record,
+    check_records,
+)
 from . import _claims, _rows, _scripts
 from ._clients import source_of
 from ._runner import ScriptCall, ScriptRunner
@@ -155,6 +162,21 @@ class RedisStore(EnteredOnce, NotPickled):
     async def _find(self, call: ScriptCall, scope: str, seller_id: str) -> Record | None:
         row = await self._runner.execute(call)
         return None if row is None else _rows.record_of(scope, seller_id, row[:2])
+
+    async def get_many(
+        self, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        """Get each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_asked(scope, seller_ids)
+
+        async def get_batch(batch: Sequence[str]) -> list[Found]:
+            rows = await self._runner.execute(self._call(_scripts.GET_MANY, scope, *batch))
+            return [
+                None if row is None else row_of(_rows.record_of, scope, seller_id, row)
+                for seller_id, row in zip(batch, rows, strict=True)
+            ]
+
+        return await self._runner.run(lambda: get_in_batches(seller_ids, get_batch))
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""

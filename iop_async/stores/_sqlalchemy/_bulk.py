@@ -32,7 +32,7 @@ async def put_many(
     """Insert the records whose sellers find nothing; ``None`` for those to be put one by one."""
     if sql.go_by_index is not None:
         await db.execute(sql.go_by_index)
-    found = await _find(db, sql, records)
+    found = await _rows.find(db, sql, (key for record in records for key in _keys(record)))
     outcomes = [_judge(record, found) for record in records]
     new = [record for record, known in zip(records, outcomes, strict=True) if known is record]
     inserted = iter(await _insert(db, sql, new, await _floors(db, sql, new)) if new else ())
@@ -50,15 +50,6 @@ async def put_new(db: AsyncConnection, sql: Sql, record: Record) -> Record | Non
         return None
     floor = seen.floor if is_count(seen.floor) else 0
     return (await _insert(db, sql, [record], {scope: floor}))[0]
-
-
-async def _find(db: AsyncConnection, sql: Sql, records: Iterable[Record]) -> dict[bytes, Any]:
-    """Rows by the keys of the sellers that find them."""
-    found: dict[bytes, Any] = {}
-    for keys in chunks(key for record in records for key in _keys(record)):
-        rows = await db.execute(sql.find_rows, {"some_keys": keys})
-        found.update((row.found_by, row) for row in rows)
-    return found
 
 
 def _judge(record: Record, found: Mapping[bytes, Any]) -> Outcome | None:

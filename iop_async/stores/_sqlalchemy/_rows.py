@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._records import Record
 from .._base import Row, row_of
+from .._batches import Found
 from .._columns import read_record, sellers_column, to_micros, unreadable
-from ._sql import Sql
+from ._sql import Sql, chunks
 from ._tables import NEVER
 
 _PAGE_SIZE: Final = 200
@@ -101,6 +102,27 @@ async def get(db: AsyncConnection, sql: Sql, scope: str, seller_id: str) -> Reco
     """The record that ``seller_id`` finds."""
     row = (await db.execute(sql.get, {"a_key": seller_key(scope, seller_id)})).first()
     return None if row is None else found_record(scope, seller_id, row)
+
+
+async def get_many(
+    db: AsyncConnection, sql: Sql, scope: str, seller_ids: Sequence[str]
+) -> list[Found]:
+    """What each of some sellers finds."""
+    keys = seller_keys(scope, seller_ids)
+    rows = await find(db, sql, keys)
+    return [
+        row_of(found_record, scope, seller_id, rows[key]) if key in rows else None
+        for seller_id, key in zip(seller_ids, keys, strict=True)
+    ]
+
+
+async def find(db: AsyncConnection, sql: Sql, keys: Iterable[bytes]) -> dict[bytes, Any]:
+    """Rows by the keys of the sellers that find them."""
+    found: dict[bytes, Any] = {}
+    for some in chunks(keys):
+        rows = await db.execute(sql.find_rows, {"some_keys": some})
+        found.update((row.found_by, row) for row in rows)
+    return found
 
 
 def found_record(scope: str, seller_id: str, row: Any) -> Record:

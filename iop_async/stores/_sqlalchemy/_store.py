@@ -18,9 +18,9 @@ from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows
-from .._batches import Outcome, put_in_batches
+from .._batches import Found, Outcome, get_in_batches, put_in_batches
 from .._columns import next_moment, to_micros
-from .._contract import check_lease, check_names, check_record, check_records
+from .._contract import check_asked, check_lease, check_names, check_record, check_records
 from .._tasks import Tasks
 from . import _bulk, _leases, _rows, _setup, _survey, _tables, _writes
 from ._engines import POOL_SIZE, open_engine
@@ -169,6 +169,18 @@ class SQLAlchemyStore(EnteredOnce):
         check_names(scope, seller_id)
         get = partial(_rows.get, scope=scope, seller_id=seller_id)
         return await self._tasks.run(partial(self._transactions.read, get))
+
+    async def get_many(
+        self, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        """Get each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_asked(scope, seller_ids)
+
+        async def get_batch(batch: Sequence[str]) -> list[Found]:
+            get_many = partial(_rows.get_many, scope=scope, seller_ids=batch)
+            return await self._transactions.read(get_many)
+
+        return await self._tasks.run(partial(get_in_batches, seller_ids, get_batch))
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""

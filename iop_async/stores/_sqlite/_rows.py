@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..._records import Record
 from .._base import Row, row_of
+from .._batches import Found
 from .._columns import read_record, sellers_column, to_micros
 
 NEVER: Final = 2**63 - 1
@@ -19,6 +20,9 @@ COLUMNS: Final = "r.seller, r.sellers, r.due_at, r.dies_at, r.generation, r.revi
 GET: Final = f"""SELECT {COLUMNS}, r.id FROM sellers s JOIN records r ON r.id = s.record
     WHERE s.scope = :scope AND s.seller = :seller"""
 
+GET_MANY: Final = f"""SELECT {COLUMNS}, s.seller FROM sellers s JOIN records r ON r.id = s.record
+    WHERE s.scope = :scope AND s.seller IN (SELECT value FROM json_each(:sellers))"""
+
 PAGE: Final = f"""SELECT {COLUMNS}, r.id FROM records r
     WHERE r.scope = :scope AND r.id > :after ORDER BY r.id LIMIT :limit"""
 
@@ -27,6 +31,13 @@ def get(db: sqlite3.Connection, scope: str, seller_id: str) -> Record | None:
     """The record that ``seller_id`` finds. Raises ``StoreError`` where it cannot be read."""
     found = find(db, scope, seller_id)
     return found[0] if found else None
+
+
+def get_many(db: sqlite3.Connection, scope: str, seller_ids: Sequence[str]) -> list[Found]:
+    """What each of some sellers finds."""
+    rows = db.execute(GET_MANY, {"scope": scope, "sellers": sellers_column(seller_ids)})
+    found = {row[-1]: row_of(record_of, scope, row) for row in rows}
+    return [found.get(seller_id.encode()) for seller_id in seller_ids]
 
 
 def find(db: sqlite3.Connection, scope: str, seller_id: str) -> tuple[Record, int] | None:

@@ -16,9 +16,9 @@ from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows, utc_now
-from .._batches import Outcome, put_in_batches
+from .._batches import Found, Outcome, get_in_batches, put_in_batches
 from .._columns import next_moment, span, to_micros
-from .._contract import check_lease, check_names, check_record, check_records
+from .._contract import check_asked, check_lease, check_names, check_record, check_records
 from .._worker import Worker
 from . import _bulk, _leases, _rows, _schema, _writes
 from ._sessions import Reader, Writer
@@ -110,6 +110,17 @@ class SQLiteStore(EnteredOnce):
         """The record that ``seller_id`` finds."""
         check_names(scope, seller_id)
         return await self._read(partial(_rows.get, scope=scope, seller_id=seller_id))
+
+    async def get_many(
+        self, scope: str, seller_ids: Sequence[str]
+    ) -> list[Record | StoreError | None]:
+        """Get each of them; see :class:`~iop_async.protocols.BulkTokenStore`."""
+        check_asked(scope, seller_ids)
+
+        async def get_batch(batch: Sequence[str]) -> list[Found]:
+            return await self._read(partial(_rows.get_many, scope=scope, seller_ids=batch))
+
+        return await get_in_batches(seller_ids, get_batch)
 
     async def put(self, record: Record, *, release: str | None = None) -> Record:
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._bulk import Bulk
+from ._bulk_reading import BulkReading
 from ._crowds import Crowds
 from ._keeping import Keeping
 from ._leasing import Leasing
@@ -12,7 +13,7 @@ from ._writing import Writing
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(Writing, Naming, Leasing, Crowds, Keeping, Bulk):
+class StoreConformance(Writing, Naming, Leasing, Crowds, Keeping, Bulk, BulkReading):
     """The promises of :class:`~iop_async.protocols.TokenStore`, each of them a test.
 
     Derive a class whose name begins with ``Test``, and tell it how to open a store::

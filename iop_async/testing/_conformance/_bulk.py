@@ -19,10 +19,10 @@ from ._harness import SCOPE, Bench, StoreTests, a_record, all_records, now, prom
 
 
 async def open_bulk(bench: Bench) -> BulkTokenStore:
-    """A store that takes many records at once; others need not."""
+    """A store that takes and gives many records at once; others need not."""
     store = await bench.open()
     if not isinstance(store, BulkTokenStore):
-        pytest.skip("the store has no put_many, which is optional")
+        pytest.skip("the store lacks get_many or put_many, which are optional")
     return store
 
 
