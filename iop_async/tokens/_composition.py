@@ -15,6 +15,7 @@ from ._events import Announcer
 from ._follower import Follower
 from ._inputs import Settings
 from ._presentations import Presentations
+from ._presenter import Presenter
 from ._refresher import Refresher
 from ._running import Running
 from ._stored import Leases
@@ -62,15 +63,8 @@ def make_running(
     """What runs from entering to leaving: gates, and what is known of incidents, begin anew."""
     gate = Gate(clock, limit=settings.concurrency, recovers_at=_RECOVERY_PACE)
     presentations = Presentations(gate, clock, announcer)
-    refresher = Refresher(
-        client,
-        endpoints_of(client),
-        vault,
-        policy=policy,
-        clock=clock,
-        announcer=announcer,
-        rate=rate,
-        presentations=presentations,
+    refresher = _make_refresher(
+        client, vault, presentations, policy=policy, clock=clock, announcer=announcer, rate=rate
     )
     is_follower = settings.role == "follower"
     return Running(
@@ -85,4 +79,33 @@ def make_running(
         places=settings.concurrency * 4,
         lease_seconds=settings.lease_seconds,
         drain_seconds=settings.drain_seconds,
+    )
+
+
+def _make_refresher(
+    client: Client,
+    vault: Vault,
+    presentations: Presentations,
+    *,
+    policy: RefreshPolicy,
+    clock: Clock,
+    announcer: Announcer,
+    rate: RateLimiter,
+) -> Refresher:
+    presenter = Presenter(
+        client,
+        endpoints_of(client),
+        vault,
+        policy=policy,
+        clock=clock,
+        rate=rate,
+        presentations=presentations,
+    )
+    return Refresher(
+        presenter,
+        vault,
+        policy=policy,
+        clock=clock,
+        announcer=announcer,
+        presentations=presentations,
     )

@@ -14,7 +14,7 @@ from .._exceptions import IopError
 from ._grant import LATEST_RETRY, Grant
 from ._presentations import Presentations
 from ._reminders import STEP, ClockSteps
-from ._single_flight import SingleFlight
+from ._single_flight import Background, SingleFlight
 from ._vault import Vault
 
 _MAX_PAUSE: Final = 10.0
@@ -31,6 +31,8 @@ _RETRY_MAX: Final = 10.0
 class Keeper:
     """Asks the store what is due next, and renews as much at a time as may be under way.
 
+    What the store did not take before it writes there.
+
     Args:
         presentations: their gate is shut while refreshes could only fail, and they know whose
             refresh is to be tried again at once.
@@ -39,13 +41,13 @@ class Keeper:
         capacity: grants renewed to at a time.
         pause: seconds between two looks at least, when nothing was found: leases end by the
             store's clock, which may differ.
-        flush_soon: begins to write to the store what it does not have yet.
         on_error: told of every error that is no failed refresh.
     """
 
     def __init__(
         self,
         vault: Vault,
+        background: Background,
         flights: SingleFlight,
         presentations: Presentations,
         *,
@@ -54,10 +56,10 @@ class Keeper:
         clock: Clock,
         capacity: int,
         pause: float,
-        flush_soon: Callable[[], object],
         on_error: Callable[[Exception], None],
     ) -> None:
         self._vault = vault
+        self._background = background
         self._flights = flights
         self._presentations = presentations
         self._gate = presentations.gate
@@ -66,10 +68,10 @@ class Keeper:
         self._clock = clock
         self._capacity = capacity
         self._pause = pause
-        self._flush_soon = flush_soon
         self._on_error = on_error
         self._renewing = 0
         self._stopped = False
+        self._is_flushing = False
         self._looked_at = clock.monotonic()
         self._news = anyio.Event()
         self._steps = ClockSteps(clock)
@@ -124,6 +126,18 @@ class Keeper:
         for grant in claimed:
             self._start(grant.seller_id, partial(self._renew_or_warn, grant))
         return len(claimed) < room
+
+    def _flush_soon(self) -> None:
+        if self._vault.unpersisted.grants and not self._is_flushing:
+            self._is_flushing = True
+            self._background.start_soon(self._flush, drained=False)
+
+    async def _flush(self) -> None:
+        try:
+            for grant in await self._vault.flush():
+                self._vault.cache.update(grant)
+        finally:
+            self._is_flushing = False
 
     @property
     def _room(self) -> int:

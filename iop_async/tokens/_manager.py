@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
 from .._client import Client
 from .._clock import Clock, SystemClock
@@ -31,20 +31,10 @@ from ._inputs import (
     require_token,
     seller_ids_in,
 )
+from ._lifecycle import Lifecycle
 from ._reports import ImportProgress, ImportReport, Progress, RefreshReport, SellerStatus
 from ._running import Running
 from ._seller import ManagedSeller
-from ._single_flight import Place
-
-_NOT_HERE: Final[dict[Place, str]] = {
-    "forked": "this process was forked from the one that entered it; enter one in each process",
-    "over": "its event loop has ended, or its tasks were cancelled; enter it again",
-    "elsewhere": (
-        "it was entered in another event loop, and serves that alone. Enter one in each event loop,"
-        " over the same store (in a suite of pytest-asyncio, give its fixture and the tests one "
-        "loop_scope)"
-    ),
-}
 
 
 class TokenManager(NotPickled, ClosesOnExit):
@@ -122,9 +112,8 @@ class TokenManager(NotPickled, ClosesOnExit):
         self._rate = RateLimiter(rate)
         self._announcer = Announcer()
         self._vault = make_vault(client, store, self._policy, self._settings)
-        self._running: Running | None = None
         self._examiner: Examiner | None = None
-        self._is_entering = False
+        self._lifecycle = Lifecycle(self._make_running)
 
     @property
     def scope(self) -> str:
@@ -144,7 +133,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         """
         code = require_secret("code", code)
         trade = partial(endpoints_of(self._client).create_token, self._client, code=code)
-        return (await self._here.authorize(trade)).token
+        return (await self._lifecycle.here.authorize(trade)).token
 
     @scrubs_frames
     async def import_token(self, token: Token) -> Token:
@@ -161,7 +150,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         async def given() -> Token:
             return token
 
-        return (await self._here.authorize(given)).token
+        return (await self._lifecycle.here.authorize(given)).token
 
     @scrubs_frames
     async def import_many(
@@ -193,7 +182,9 @@ class TokenManager(NotPickled, ClosesOnExit):
         """
         require_callable("on_progress", on_progress)
         limit = self._settings.concurrency
-        importing = Importing(self._here, self._vault, self._clock, replace=replace, limit=limit)
+        importing = Importing(
+            self._lifecycle.here, self._vault, self._clock, replace=replace, limit=limit
+        )
         return await importing.run(tokens, on_progress)
 
     async def token(self, seller_id: str) -> Token:
@@ -206,7 +197,7 @@ class TokenManager(NotPickled, ClosesOnExit):
             IopError: the access token is over and refreshing it failed.
         """
         require_seller_id(seller_id)
-        return await self._here.token(seller_id)
+        return await self._lifecycle.here.token(seller_id)
 
     def seller(self, seller_id: str) -> ManagedSeller:
         """A caller that acts for a seller, with a good token each time."""
@@ -222,14 +213,14 @@ class TokenManager(NotPickled, ClosesOnExit):
                 ``may_have_been_applied``.
         """
         require_seller_id(seller_id)
-        return await self._here.successor(seller_id, by_hand=True)
+        return await self._lifecycle.here.successor(seller_id, by_hand=True)
 
     @scrubs_frames
     async def replace(self, seller_id: str, *, rejected: str) -> Token:
         """A newer token than ``rejected``, which the gateway refused as an access token."""
         require_seller_id(seller_id)
         rejected = require_secret("rejected", rejected)
-        return await self._here.successor(seller_id, rejected=rejected)
+        return await self._lifecycle.here.successor(seller_id, rejected=rejected)
 
     async def refresh_many(
         self, seller_ids: Iterable[str], *, on_progress: Callable[[Progress], object] | None = None
@@ -242,7 +233,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         names = seller_ids_in(seller_ids)
         require_callable("on_progress", on_progress)
         limit = self._settings.concurrency * 2
-        return await refresh_many(self._here, names, on_progress=on_progress, limit=limit)
+        return await refresh_many(self._lifecycle.here, names, on_progress=on_progress, limit=limit)
 
     async def refresh_due(self) -> RefreshReport:
         """Refresh whatever is due now, as the keeper would; for those who run without one.
@@ -250,7 +241,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         Raises:
             StoreError: the store does not say what is due; what it said before was refreshed.
         """
-        running = self._here
+        running = self._lifecycle.here
         if self._settings.role == "follower":
             msg = "this token manager is a follower, which refreshes nothing; ask one that is not"
             raise RuntimeError(msg)
@@ -260,7 +251,7 @@ class TokenManager(NotPickled, ClosesOnExit):
     async def forget(self, seller_id: str) -> bool:
         """Remove a seller's grant; whether there was one. A late answer does not bring it back."""
         require_seller_id(seller_id)
-        return await self._here.forget(seller_id)
+        return await self._lifecycle.here.forget(seller_id)
 
     async def status(self, seller_id: str) -> SellerStatus:
         """The state of a seller's grant.
@@ -269,7 +260,7 @@ class TokenManager(NotPickled, ClosesOnExit):
             UnknownSeller: there is none.
         """
         require_seller_id(seller_id)
-        return await self._here.status(seller_id)
+        return await self._lifecycle.here.status(seller_id)
 
     @scrubs_frames
     async def unread(self, seller_id: str) -> tuple[str, ...]:
@@ -281,7 +272,7 @@ class TokenManager(NotPickled, ClosesOnExit):
             UnknownSeller: there is no grant of this seller.
         """
         require_seller_id(seller_id)
-        return await self._here.unread(seller_id)
+        return await self._lifecycle.here.unread(seller_id)
 
     def statuses(self) -> AsyncIterator[SellerStatus]:
         """The state of every grant, in no order.
@@ -289,7 +280,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         Raises:
             StoreError: some records cannot be read; all others came before.
         """
-        return self._here.statuses()
+        return self._lifecycle.here.statuses()
 
     async def health(self) -> Health:
         """How this manager is: store, keeper, what is not persisted, and the nearest death.
@@ -301,7 +292,7 @@ class TokenManager(NotPickled, ClosesOnExit):
             health = await tokens.health()
             print(health.is_healthy, *health.problems)
         """
-        _ = self._here
+        _ = self._lifecycle.here
         assert self._examiner is not None  # noqa: S101 - it is made before that is there
         return await self._examiner.examine()
 
@@ -319,39 +310,8 @@ class TokenManager(NotPickled, ClosesOnExit):
         """
         return self._announcer.listen()
 
-    @property
-    def _here(self) -> Running:
-        if self._running is None:
-            msg = "the token manager is not running here; use it as 'async with TokenManager(...)'"
-            raise RuntimeError(msg)
-        if (place := self._running.background.place) != "here":
-            msg = f"the token manager is not running here: {_NOT_HERE[place]}"
-            raise RuntimeError(msg)
-        return self._running
-
     async def __aenter__(self) -> Self:
-        place = "over" if self._running is None else self._running.background.place
-        if self._is_entering or place in ("here", "elsewhere"):
-            where = " in another event loop; make one in each" if place == "elsewhere" else ""
-            msg = f"this token manager is already running{where}"
-            raise RuntimeError(msg)
-        self._is_entering = True
-        try:
-            self._vault.start_over()
-            running = make_running(
-                self._client,
-                self._vault,
-                self._settings,
-                policy=self._policy,
-                clock=self._clock,
-                announcer=self._announcer,
-                rate=self._rate,
-            )
-            await running.start()
-            self._examiner = Examiner(running, self._vault, self._clock)
-            self._running = running
-        finally:
-            self._is_entering = False
+        await self._lifecycle.enter()
         return self
 
     async def aclose(self) -> None:
@@ -360,14 +320,21 @@ class TokenManager(NotPickled, ClosesOnExit):
         Raises:
             RuntimeError: it runs in another event loop, and must be left there.
         """
-        running = self._running
-        if running is None or running.background.place == "forked":
-            return
-        if running.background.place == "elsewhere":
-            msg = "this token manager runs in another event loop; leave it in that one"
-            raise RuntimeError(msg)
-        self._running = None
-        await running.aclose()
+        await self._lifecycle.aclose()
+
+    def _make_running(self) -> Running:
+        self._vault.start_over()
+        running = make_running(
+            self._client,
+            self._vault,
+            self._settings,
+            policy=self._policy,
+            clock=self._clock,
+            announcer=self._announcer,
+            rate=self._rate,
+        )
+        self._examiner = Examiner(running, self._vault, self._clock)
+        return running
 
     def __repr__(self) -> str:
         return f"TokenManager({self._vault.scope!r})"

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from random import random
-from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final
 
 import anyio
-from attrs import evolve, frozen
 
-from .._client import Client
 from .._clock import Clock
 from .._exceptions import (
     IopError,
     ProtocolError,
     StaleRecord,
     StoreError,
-    Throttled,
     TokenError,
-    TransportError,
     UnknownSeller,
 )
 from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
-from ..calling import RateLimiter
 from ..endpoints._token_answer import doubtful_lifetimes
-from ..protocols import TokenEndpoints
 from ._admission import Place
 from ._events import Announcer
 from ._grant import Grant, Intent, changed, is_due, plausible, warning_due
 from ._presentations import Presentations
+from ._presenter import Answer, NotSent, Presenter
 from ._reminders import Reminders
 from ._transitions import (
+    WHEN_CLAIMED,
     WHEN_DUE,
     RefreshRequest,
     intending,
@@ -56,72 +51,46 @@ _POLL_MIN: Final = 0.05
 _POLL_MAX: Final = 1.0
 """Seconds between two looks at what another process makes of a grant."""
 
-_MAX_ATTEMPTS: Final = 8
-"""Presentations of one refresh in the face of bans, each of which it waited out."""
-
-
 _UNREAD: Final = (
     "; the answer was kept, as it may hold the new token: see TokenManager.unread, and tell the "
     "authors of this library what it looks like"
 )
 
 
-@frozen
-class _NotSent:
-    """Nothing was presented: the gate is shut, or the lease was over before it could be sent.
-
-    It says nothing of the gateway, and the intent is taken back.
-    """
-
-    error: IopError
-
-
-Answer: TypeAlias = Token | Grant | _NotSent | Exception
-
-
 class Refresher:
     """Refreshes grants, one presentation of a refresh token at a time for each.
 
     Args:
+        presenter: makes the request that spends a refresh token.
         presentations: judge what the gateway answers to all sellers; theirs is the gate.
     """
 
     def __init__(
         self,
-        client: Client,
-        endpoints: TokenEndpoints,
+        presenter: Presenter,
         vault: Vault,
         *,
         policy: RefreshPolicy,
         clock: Clock,
         announcer: Announcer,
-        rate: RateLimiter,
         presentations: Presentations,
     ) -> None:
-        self._client = client
-        self._endpoints = endpoints
+        self._presenter = presenter
         self._vault = vault
         self._policy = policy
         self._clock = clock
         self._announcer = announcer
-        self._rate = rate
         self._presentations = presentations
         self._gate = presentations.gate
         self._reminders = Reminders(clock, announcer)
         self._unsent: dict[str, Intent] = {}
 
     async def refresh(
-        self,
-        grant: Grant,
-        request: RefreshRequest,
-        *,
-        is_leased: bool = False,
-        place: Place | None = None,
+        self, grant: Grant, request: RefreshRequest, place: Place | None = None
     ) -> Grant:
         """The successor of a grant.
 
         Args:
-            is_leased: it was claimed, and read when it was.
             place: of a caller, given to others while another process has the lease.
 
         Raises:
@@ -129,16 +98,13 @@ class Refresher:
             StoreError: the intent could not be written, so nothing was presented.
             IopError: what the gateway or the network said.
         """
-        last_revision = -1
+        stale_revision = -1
         while True:
             # Lease: from here on nobody else presents this refresh token.
-            await self._require_passable(grant, is_leased=is_leased, by_hand=request.by_hand)
-            leased = grant if is_leased else await self._lease(grant, place)
+            leased = await self._lease(grant, request, place)
             # Decide: inside the lease, by what the record says now.
-            is_early = request.only_due and not is_due(leased, self._policy, self._clock.now())
-            if is_early or request.is_served_by(leased, than=grant):
-                await self._vault.leases.give_back(leased.seller_id)
-                return leased
+            if self._is_served(leased, request, than=grant):
+                return await self._give_back(leased)
             if leased.unread and (token := recovered(leased)) is not None:
                 return await self._keep_success(leased, token)
             try:
@@ -146,17 +112,18 @@ class Refresher:
                     # Intent: durable before the refresh token is spent.
                     intended = await self._intend(leased, request)
                     # Present: the one request that spends it.
-                    answer = await self._present(intended, by_hand=request.by_hand)
+                    answer = await self._presenter.present(intended, by_hand=request.by_hand)
                     # Keep: the outcome is durable before anybody sees it.
                     return await self._keep(intended, answer)
             except StaleRecord:
                 # Who needs no lease was faster: a follower that asks, say. But a store that reads
                 # the same again, and does not take it, answers from a replica that is behind.
-                if not is_leased and leased.revision <= last_revision:
+                if leased.revision <= stale_revision:
                     raise
-                last_revision = -1 if is_leased else leased.revision
-                if is_leased:
-                    is_leased, request = False, evolve(request, only_due=True)
+                if request.is_claimed:
+                    request = WHEN_DUE
+                else:
+                    stale_revision = leased.revision
 
     async def retry(self, seller_id: str) -> Grant:
         """Refresh a seller whose refresh failed while much did, without waiting any longer."""
@@ -167,7 +134,7 @@ class Refresher:
         leased = await self._vault.lease(grant)
         if leased is None or leased.age > grant.age:
             return leased or grant
-        return await self.refresh(self._at_once(leased), WHEN_DUE, is_leased=True)
+        return await self.refresh(self._at_once(leased), WHEN_CLAIMED)
 
     def _at_once(self, grant: Grant) -> Grant:
         # Not without a time: an intent that was presented more than once would name a later one.
@@ -177,28 +144,24 @@ class Refresher:
         """Do what a claimed grant is due: warn, refresh, or only look again later."""
         grant, now = self._reminders.tell(grant), self._clock.now()
         if is_due(grant, self._policy, now) and self._gate.room:
-            is_leased = not self._vault.leases.is_over(grant)
-            return await self.refresh(grant, WHEN_DUE, is_leased=is_leased)
+            is_over = self._vault.leases.is_over(grant)
+            return await self.refresh(grant, WHEN_DUE if is_over else WHEN_CLAIMED)
         if warning_due(grant, now) is not None:
             return grant  # not told by a clock in doubt: looked at again when its lease is over
         return await self._vault.keep(plausible(grant, now)) or grant
 
-    async def _require_passable(self, grant: Grant, *, is_leased: bool, by_hand: bool) -> None:
-        """Raises what shut the gate, if it is shut."""
+    async def _lease(self, grant: Grant, request: RefreshRequest, place: Place | None) -> Grant:
+        """The lease, or the outcome of whoever has it. Raises what shut the gate, if it is shut."""
         try:
-            self._gate.require_passable(by_hand=by_hand)
+            self._gate.require_passable(by_hand=request.by_hand)
         except IopError:
-            if is_leased:  # or nobody could claim it before the lease ends by itself
-                await self._vault.leases.give_back(grant.seller_id)
+            if request.is_claimed:  # or nobody could claim it before the lease ends by itself
+                await self._give_back(grant)
             raise
-
-    async def _lease(self, grant: Grant, place: Place | None) -> Grant:
-        """The lease, or the outcome of whoever has it."""
+        if request.is_claimed:
+            return grant
         pause = _POLL_MIN
-        while True:
-            leased = await self._vault.lease(grant)
-            if leased is not None:
-                return leased
+        while (leased := await self._vault.lease(grant)) is None:
             current = await self._vault.load(grant.seller_id)
             if current is None:
                 raise UnknownSeller(grant.seller_id, "the seller was forgotten")
@@ -206,6 +169,16 @@ class Refresher:
                 return current
             await (anyio.sleep(pause) if place is None else place.step_aside(pause))
             pause = min(pause * 2, _POLL_MAX)
+        return leased
+
+    async def _give_back(self, grant: Grant) -> Grant:
+        await self._vault.leases.give_back(grant.seller_id)
+        return grant
+
+    def _is_served(self, grant: Grant, request: RefreshRequest, *, than: Grant) -> bool:
+        """Whether a refresh of ``than`` needs no presentation any more."""
+        is_early = request.only_due and not is_due(grant, self._policy, self._clock.now())
+        return is_early or request.is_served_by(grant, than=than)
 
     async def _intend(self, grant: Grant, request: RefreshRequest) -> Grant:
         now = self._clock.now()
@@ -224,60 +197,14 @@ class Refresher:
                 self._unsent[grant.seller_id] = intended.intent
             raise
 
-    async def _present(self, grant: Grant, *, by_hand: bool) -> Answer:
-        """The new pair, or why there is none; a newer grant where another process had an answer."""
-        banned: Throttled | None = None
-        for _ in range(_MAX_ATTEMPTS):
-            answer = await self._present_once(grant, by_hand=by_hand)
-            if banned is not None and isinstance(answer, _NotSent):
-                return banned
-            if isinstance(answer, Token) and not is_for_others(grant, answer):
-                self._presentations.accepted(grant.seller_id)
-            elif isinstance(answer, IopError):
-                self._presentations.failed(grant, answer)
-            if not isinstance(answer, Throttled) or answer.may_have_been_applied:
-                return answer
-            banned = answer  # what is banned for seconds waits in line, and is presented again
-        return answer
-
-    async def _present_once(self, grant: Grant, *, by_hand: bool) -> Answer:
-        is_in_flight = False
-        # those who wait for a token go by turns with all that is merely due
-        freshness = self._policy.freshness(grant.token, self._clock.now())
-        try:
-            async with self._gate.passage(by_hand=by_hand, party=freshness):
-                is_in_flight = True
-                await self._rate.wait()
-                if grant.intent is not None and grant.intent.is_probe:
-                    # Whoever presented it before may be alive: its lease ran out, and its answer
-                    # came after the look at the store that this probe was decided by.
-                    current = await self._vault.load(grant.seller_id)
-                    if current is not None and current.age > grant.age:
-                        return current
-                caller = self._client._sending_before(self._vault.leases.ends_at(grant))
-                return await self._endpoints.refresh_token(
-                    caller, refresh_token=grant.token.refresh_token or ""
-                )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the grant must not look unspent
-            if isinstance(error, IopError) and not is_in_flight:
-                return _NotSent(error)
-            if isinstance(error, TransportError) and self._was_late(grant, error):
-                return _NotSent(error)
-            return error
-
-    def _was_late(self, grant: Grant, error: TransportError) -> bool:
-        end = self._vault.leases.ends_at(grant)
-        return not error.may_have_been_applied and end is not None and end <= monotonic()
-
     async def _keep(self, grant: Grant, answer: Answer) -> Grant:
         error: Exception
         match answer:
             case Token():
                 return await self._keep_success(grant, answer)
             case Grant():
-                await self._vault.leases.give_back(answer.seller_id)
-                return answer
-            case _NotSent():
+                return await self._give_back(answer)
+            case NotSent():
                 kept, error = await self._vault.keep(not_presented(grant)), answer.error
             case IopError():
                 kept, error = await self._keep_failure(grant, answer), answer

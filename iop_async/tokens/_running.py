@@ -21,6 +21,7 @@ from ._events import Announcer
 from ._follower import Follower
 from ._grant import Grant, is_due, refresh_at
 from ._keeper import Keeper
+from ._lease_renewal import renew_leases
 from ._presentations import Presentations
 from ._refresher import Refresher
 from ._reports import SellerStatus, status_of
@@ -82,11 +83,11 @@ class Running:
         self._admission = Admission(places)
         self._lease_seconds = lease_seconds
         self._drain_seconds = drain_seconds
-        self._is_flushing = False
         self.background = Background(self.report, drain=self._drain, at_end=self._end)
         self.flights = SingleFlight(self.background)
         self.keeper = Keeper(
             vault,
+            self.background,
             self.flights,
             presentations,
             retry=self.retry,
@@ -94,7 +95,6 @@ class Running:
             clock=clock,
             capacity=capacity,
             pause=lease_seconds / 20,
-            flush_soon=self._flush_soon,
             on_error=self.report,
         )
 
@@ -163,7 +163,7 @@ class Running:
         freshness = self._policy.freshness(grant.token, self._clock.now())
         is_waited_for = freshness is Freshness.MUST_WAIT or request.by_hand or request.rejected
         async with self._admission.place(grant.seller_id, is_urgent=bool(is_waited_for)) as place:
-            return await self._refresher.refresh(grant, request, place=place)
+            return await self._refresher.refresh(grant, request, place)
 
     async def _remembered(
         self, seller_id: str, refresh: Refresh, remember: Callable[[Grant], None]
@@ -267,34 +267,14 @@ class Running:
         await self.background.start()
         self._announcer.open()
         self.background.serve("keeper", self.keeper.run)
-        self.background.serve("renewal of leases", self._renew_leases)
-
-    def _flush_soon(self) -> None:
-        if self._vault.unpersisted.grants and not self._is_flushing:
-            self._is_flushing = True
-            self.background.start_soon(self._flush, drained=False)
-
-    async def _flush(self) -> None:
-        try:
-            for grant in await self._vault.flush():
-                self._vault.cache.update(grant)
-        finally:
-            self._is_flushing = False
-
-    async def _renew_leases(self) -> None:
-        leases = self._vault.leases
-        while True:
-            await anyio.sleep(self._lease_seconds / 6)
-            async with anyio.create_task_group() as tasks:  # one by one, the last might be too late
-                for seller_id in filter(leases.is_aging, self.flights.seller_ids):
-                    tasks.start_soon(self._renew_lease, seller_id)
-
-    async def _renew_lease(self, seller_id: str) -> None:
-        try:
-            with anyio.move_on_after(self._lease_seconds / 3):  # a hanging store holds up no other
-                await self._vault.leases.renew(seller_id)
-        except Exception as error:  # noqa: BLE001 - the other leases are still to be renewed
-            self.report(error)
+        renew = partial(
+            renew_leases,
+            self._vault.leases,
+            self.flights,
+            lease_seconds=self._lease_seconds,
+            on_error=self.report,
+        )
+        self.background.serve("renewal of leases", renew)
 
     async def aclose(self) -> None:
         """Let refreshes under way end within ``drain_seconds``; then stop.

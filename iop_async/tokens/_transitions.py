@@ -59,11 +59,13 @@ class RefreshRequest:
         only_due: leave the grant as it is where it is not due: another process may have tried just
             now, and failed.
         by_hand: somebody asks for it, whatever was concluded from earlier answers.
+        is_claimed: the grant was leased when it was read, because it is due.
     """
 
     rejected: str | None = field(default=None, repr=False)
     only_due: bool = False
     by_hand: bool = False
+    is_claimed: bool = False
 
     def is_served_by(self, current: Grant, than: Grant) -> bool:
         """Whether there is a newer pair ``than`` when it was asked, or another access token."""
@@ -72,6 +74,7 @@ class RefreshRequest:
 
 
 WHEN_DUE: Final = RefreshRequest(only_due=True)
+WHEN_CLAIMED: Final = RefreshRequest(only_due=True, is_claimed=True)
 
 
 def require_presentable(grant: Grant, request: RefreshRequest, now: datetime) -> None:

@@ -201,7 +201,7 @@ async def test_a_ban_of_seconds_is_waited_for_in_line(scenario, fault):
         old = await prepared(tokens, scenario)
         scenario.sandbox.fail(**fault, api=REFRESH)
         assert (await tokens.token("1001")).access_token == old.access_token
-        await eventually(lambda: tokens._running._gate.shut_by is Shut.BAN)
+        await eventually(lambda: tokens._lifecycle.here._gate.shut_by is Shut.BAN)
         scenario.clock.advance(30)
         assert (await tokens.token("1001")).access_token == old.access_token
         assert scenario.presented() == 1

@@ -254,6 +254,7 @@ ASK = {
     "forget": lambda tokens: tokens.forget("1001"),
     "status": lambda tokens: tokens.status("1001"),
     "unread": lambda tokens: tokens.unread("1001"),
+    "health": lambda tokens: tokens.health(),
     "seller": lambda tokens: tokens.seller("1001").call("/seller/get"),
     "statuses": lambda tokens: anext(tokens.statuses()),
     "aclose": lambda tokens: tokens.aclose(),

@@ -53,7 +53,7 @@ async def test_a_follower_waits_for_the_peer_that_refreshes(shared):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(follow)
-            await eventually(lambda: "1001" in follower._running.flights)
+            await eventually(lambda: "1001" in follower._lifecycle.here.flights)
             await peer.refresh("1001")
         assert set(served) == {shared.live().access_token}
     assert shared.presented() == 1
@@ -72,7 +72,7 @@ async def test_a_follower_asks_peers_for_a_token_that_is_not_due(shared):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(follow)
-            await eventually(lambda: "1001" in follower._running.flights)
+            await eventually(lambda: "1001" in follower._lifecycle.here.flights)
             while not shared.presented():
                 await anyio.sleep(0.02)
                 shared.clock.advance(5)  # peers look every ten seconds
@@ -196,7 +196,7 @@ async def test_a_follower_that_only_waits_closes_at_once(scenario):
             ended.append(True)
 
         tasks.start_soon(follow)
-        await eventually(lambda: "1001" in follower._running.flights)
+        await eventually(lambda: "1001" in follower._lifecycle.here.flights)
         with anyio.fail_after(20):
             await follower.aclose()
         await eventually(lambda: ended)

@@ -159,7 +159,7 @@ class Histories(RuleBasedStateMachine):
                 await self.tokens.refresh(seller)
 
         self.sandbox.fail("latency", seconds=0.05, api=REFRESH)
-        self.tokens._running._drain_seconds = 0
+        self.tokens._lifecycle._running._drain_seconds = 0
         self.attempt(begin)
         self.close()
         anyio.run(anyio.sleep, 0.1)

@@ -209,7 +209,7 @@ async def test_a_host_waits_for_as_long_as_another_was_told_to(shared):
         with pytest.raises(iop.Throttled):
             await first.refresh("1001")
         assert await everywhere([first, second]) == {old.access_token}
-        await eventually(lambda: not second._running.flights.seller_ids)
+        await eventually(lambda: not second._lifecycle.here.flights.seller_ids)
         assert shared.presented() == 1
         status = await second.status("1001")
         assert (status.attempts, status.state) == (1, "live")

@@ -451,7 +451,7 @@ async def test_a_keeper_refreshes_what_is_imported_due(scenario):
     async with scenario.manager(Bulk(MemoryStore()), keeper=True) as tokens:
         assert counts(await tokens.import_many(given)) == {"imported": 30}
         await eventually(lambda: scenario.presented() == 30, seconds=8)
-        await eventually(lambda: not tokens._running.flights.seller_ids)
+        await eventually(lambda: not tokens._lifecycle.here.flights.seller_ids)
         assert counts(await tokens.import_many(given)) == {"unchanged": 30}
         for number in range(30):
             assert (await tokens.token(f"s{number}")).refresh_token == (

@@ -176,7 +176,7 @@ async def test_a_question_does_not_refresh_again_and_again(scenario, monkeypatch
     """Where every refresh leaves another seller's grant, it ends in an error, and soon."""
     async with scenario.manager() as tokens:
         await tokens.authorize(scenario.code())
-        running = tokens._running
+        running = tokens._lifecycle.here
         presented = []
 
         async def refresh(grant, *_, **__):

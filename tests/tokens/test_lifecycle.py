@@ -145,7 +145,7 @@ async def test_a_manager_is_neither_entered_twice_nor_used_before(scenario):
     """Clear errors."""
     manager = iop.TokenManager(scenario.client(), scenario.store())
     with pytest.raises(RuntimeError, match="not running here"):
-        await manager.refresh_due() if False else manager._here
+        await manager.refresh_due() if False else manager._lifecycle.here
     async with scenario.manager() as tokens:
         with pytest.raises(RuntimeError, match="already running"):
             await tokens.__aenter__()
@@ -187,7 +187,7 @@ async def test_a_child_process_does_not_share_the_parent_s_refreshes(scenario):
         pid = os.fork()
         if pid == 0:
             try:
-                tokens._here  # noqa: B018
+                tokens._lifecycle.here  # noqa: B018
             except RuntimeError:
                 os._exit(0)
             os._exit(1)

@@ -84,7 +84,9 @@ async def test_many_sellers_that_fall_due_in_one_minute_are_kept_in_bounds(scena
                 if len(calls) % (count // 100) == 0:  # it looks at every object of the process
                     seen["tasks"] = max(seen["tasks"], tasks_alive() - before)
                 seen["cached"] = max(seen["cached"], len(tokens._vault.cache._by_name))
-                seen["flights"] = max(seen["flights"], len(tokens._running.flights.seller_ids))
+                seen["flights"] = max(
+                    seen["flights"], len(tokens._lifecycle.here.flights.seller_ids)
+                )
     order = [entry.seller for entry in scenario.sandbox.ledger.refreshes if entry.seller != "other"]
     assert sorted(order) == sorted(in_order)
     capacity = 4 * concurrency

@@ -148,7 +148,7 @@ async def test_nothing_public_shows_a_secret_or_is_pickled_with_one(scenario):
                 tokens._client,
                 tokens._vault,
                 tokens._vault.cache,
-                tokens._running,
+                tokens._lifecycle.here,
             ]
             plain = [status, await anext(events)]
         assert isinstance(plain[1], TokenEvent)

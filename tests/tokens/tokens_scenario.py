@@ -131,7 +131,7 @@ async def all_told(tokens, events):
 
     A pair is stored before it is told of, and the keeper may be at work beside the test.
     """
-    await eventually(lambda: not tokens._running.flights.seller_ids)
+    await eventually(lambda: not tokens._lifecycle.here.flights.seller_ids)
     tokens._announcer.close()
     return [event async for event in events]
 
