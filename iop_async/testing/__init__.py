@@ -1,8 +1,8 @@
-"""For the tests of those who use this library; needs pytest.
+"""For the tests of those who use this library.
 
-:class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a test,
-for stores of your own; :class:`MovableClock` lets thirty days pass at once; :class:`FakeCaller`
-answers calls from a dict.
+:class:`FakeCaller` answers calls from a dict, and :class:`MovableClock` lets thirty days pass at
+once. :class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a
+test, for stores of your own; it needs pytest, as the fixtures do.
 
 Example::
 
@@ -16,13 +16,8 @@ Example::
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-try:
-    import pytest
-except ImportError as _error:
-    msg = "iop_async.testing needs pytest: pip install pytest"
-    raise ImportError(msg, name="pytest") from _error
 
 if TYPE_CHECKING:
     from ._clock import MovableClock
@@ -31,12 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeCaller", "MovableClock", "StoreConformance"]
 
-pytest.register_assert_rewrite(f"{__name__}._conformance")
+if find_spec("pytest") is not None:
+    import_module("pytest").register_assert_rewrite(f"{__name__}._conformance")
 
 
 def __getattr__(name: str) -> Any:
     """Imported where it is used: pytest loads this package, for its fixtures, at every start."""
     if name == "StoreConformance":
+        if find_spec("pytest") is None:
+            msg = "StoreConformance needs pytest: pip install pytest"
+            raise ImportError(msg, name="pytest")
         return import_module("._conformance", __name__).StoreConformance
     if name == "FakeCaller":
         return import_module("._fake", __name__).FakeCaller

@@ -89,6 +89,11 @@ class AtStake:
         refreshing: sellers whose refresh is under way; the next start asks for its answer.
         in_memory_only: sellers whose newest pair would be lost: neither the store has it, nor a
             journal.
+
+    Example::
+
+        if tokens.at_stake.in_memory_only:
+            print("repair the store before this process ends")
     """
 
     refreshing: tuple[str, ...] = ()
