@@ -12,6 +12,7 @@ from ._group import Root
 _MODULES: Final = {
     "call": "_call",
     "demo": "_demo_command",
+    "keep": "_keep",
     "sandbox": "_sandbox",
     "store": "_store",
     "tokens": "_tokens",

@@ -24,7 +24,7 @@ SHOWN: Final = 20
 """Sellers that are named of those who come first."""
 
 _HOURS: Final = 48
-_DAYS: Final = 60
+_DAYS: Final = 90
 
 _PAGE: Final = 1_000
 """Grants between two breaths, each as long as their reading took: calls go on meanwhile."""
@@ -61,9 +61,9 @@ class Survey:
         failing: grants whose last refresh failed, and is tried again.
         expired: grants that can be refreshed and whose access token was over.
         unreadable: what the store said of records that cannot be read; empty where all can.
-        refreshes: how many refreshes fall due in each of the next 48 hours, by the hour's
-            beginning; those that are overdue are in the first.
-        authorize_by: how many sellers should approve again on each of the next 60 days (UTC).
+        refreshes: how many refreshes fall due in each of 48 hours, by the hour's beginning; those
+            that are overdue are in the first.
+        authorize_by: how many sellers should approve again on each of 90 days (UTC).
         next_refreshes: the 20 that are due first.
         next_authorize_by: the 20 sellers who should approve again first.
 
@@ -91,6 +91,8 @@ class _Tally:
 
     def __init__(self, now: datetime) -> None:
         self._now = now
+        self._last_hour = _hour(now) + timedelta(hours=_HOURS)
+        self._last_day = _day(now) + timedelta(days=_DAYS)
         self._states: dict[State, int] = {"live": 0, "ambiguous": 0, "reauthorize": 0}
         self._unanswered = self._failing = self._expired = 0
         self._refreshes: Counter[datetime] = Counter()
@@ -108,11 +110,11 @@ class _Tally:
         if status.refresh_at is not None:
             self._expired += status.expires_at is not None and status.expires_at <= self._now
             moment = max(status.refresh_at, self._now)
-            if moment < self._now + timedelta(hours=_HOURS):
-                self._refreshes[moment.replace(minute=0, second=0, microsecond=0)] += 1
+            if moment < self._last_hour:
+                self._refreshes[_hour(moment)] += 1
         end = status.authorize_by
-        if end is not None and self._now <= end < self._now + timedelta(days=_DAYS):
-            self._authorize_by[end.replace(hour=0, minute=0, second=0, microsecond=0)] += 1
+        if end is not None and self._now <= end < self._last_day:
+            self._authorize_by[_day(end)] += 1
         self._page.append(status)
         is_full = len(self._page) >= _PAGE
         if is_full:
@@ -238,3 +240,11 @@ class Surveyor:
 
 def _first(count: int, known: list[_Moment], more: list[_Moment]) -> list[_Moment]:
     return nsmallest(count, (*known, *more), key=itemgetter(0))
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _day(moment: datetime) -> datetime:
+    return _hour(moment).replace(hour=0)
