@@ -100,6 +100,15 @@ def test_two_commands_do_all_set_up():
     ]
 
 
+def test_lazadas_ventures_have_the_same_grants():
+    """They are filed by app and auth host; above, one sandbox stands for all gateways."""
+    store = iop.stores.MemoryStore()
+    ventures = [each for name, each in vars(iop.gateways).items() if name.startswith("LAZADA_")]
+    managers = [iop.TokenManager(iop.Client(APP, venture), store) for venture in ventures]
+    assert len(managers) == 6
+    assert {each.scope for each in managers} == {"12345678@auth.lazada.com"}
+
+
 def headings():
     text = re.sub(r"^ *```.*?^ *```", "", README, flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"^##+ (.*)$", text, re.MULTILINE)
