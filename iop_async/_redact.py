@@ -112,7 +112,11 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def legible(text: str, secrets: Iterable[str] = ()) -> str:
     """Redacted, and with what is fit for no eye as its escape: for words that a stranger said."""
-    text = redact(text, secrets)
+    return escape_controls(redact(text, secrets))
+
+
+def escape_controls(text: str) -> str:
+    """What moves a cursor, breaks a line or turns the direction of writing, as its escape."""
     return text if text.isprintable() else _ILLEGIBLE.sub(_escaped, text)
 
 

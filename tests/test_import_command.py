@@ -19,8 +19,8 @@ import pytest
 
 import iop_async as iop
 from iop_async.cli._commands import commands
-from iop_async.cli._token_files import UnusableFile, open_table
-from iop_async.cli._token_rows import BadRow, token_in
+from iop_async.cli._tokens.files import UnusableFile, open_table
+from iop_async.cli._tokens.rows import BadRow, token_in
 from iop_async.stores import SQLiteStore
 
 COMMAND = [sys.executable, "-m", "iop_async.cli", "tokens", "import"]

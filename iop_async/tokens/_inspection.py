@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 from attrs import frozen
 
 from .._models import Token
 from .._records import Record
-from ._grant import State
+from .._refresh import RefreshPolicy
+from ._grant import State, authorize_by, refresh_at
 from ._grant_json import from_record
+
+_POLICY: Final = RefreshPolicy()
 
 
 @frozen(kw_only=True)
@@ -20,6 +26,9 @@ class StoredGrant:
         epoch: greater with each authorization; ``generation`` counts the pairs.
         state: ``live``, ``ambiguous`` or ``reauthorize``; ``reason`` says why.
         is_unanswered: whether a refresh was begun whose answer is not known.
+        authorize_by: end of the last token that the grant can give.
+        refresh_at: when it is to be refreshed, by the default policy; ``None`` where nobody may.
+        attempts: refreshes that failed since the last that did not.
 
     Example::
 
@@ -36,6 +45,9 @@ class StoredGrant:
     state: State
     reason: str
     is_unanswered: bool
+    authorize_by: datetime | None
+    refresh_at: datetime | None
+    attempts: int
 
 
 def read_grant(record: Record) -> StoredGrant:
@@ -59,4 +71,7 @@ def read_grant(record: Record) -> StoredGrant:
         state=grant.state,
         reason=grant.reason,
         is_unanswered=grant.intent is not None,
+        authorize_by=authorize_by(grant),
+        refresh_at=refresh_at(grant, _POLICY),
+        attempts=grant.attempts,
     )

@@ -1,4 +1,4 @@
-"""``iop-async tokens``: bring in what another system has kept."""
+"""``iop-async tokens import``: bring in what another system has kept."""
 
 from __future__ import annotations
 
@@ -11,22 +11,17 @@ from typing import BinaryIO
 
 import click
 
-from .._scrub import scrubs_frames
-from ._group import Group
-from ._import import Import, RejectedRows
-from ._options import takes
-from ._output import print_json, warn
-from ._running import run
-from ._settings import Settings
-from ._token_files import FORMATS, Format, open_table
+from ..._scrub import scrubs_frames
+from .._group import Command
+from .._options import takes
+from .._output import print_json, warn
+from .._running import run
+from .._settings import Settings
+from .files import FORMATS, Format, open_table
+from .import_work import Import, RejectedRows
 
 
-@click.group(cls=Group)
-def tokens() -> None:
-    """Work with the tokens in a store."""
-
-
-@tokens.command("import")
+@click.command("import", cls=Command)
 @click.argument("file", type=click.File("rb", lazy=True))
 @takes("store", "app_key", "gateway", "allow_http", "scope", "journal")
 @click.option(

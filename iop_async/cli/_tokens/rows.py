@@ -6,16 +6,18 @@ what to write instead and repeat no secret.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import evolve, fields_dict
 
-from .._inputs import require_credential
-from .._models import Token
-from ..endpoints._token_answer import doubtful_lifetimes, read_token
+from ..._inputs import require_credential
+from ..._models import Seller, Token
+from ...endpoints._token_answer import doubtful_lifetimes, read_token
 
 # The platform's name for a moment beside ours; its lifetime in seconds.
 _ENDS: Final = {
@@ -28,6 +30,9 @@ _LIFETIMES: Final = frozenset(name for _, names in _ENDS.values() for name in na
 # observed: TOP's answers have a lifetime for each level of access, and the kind of the token.
 _HARMLESS: Final = re.compile(r"[rw][12]_(?:expires_in|valid)|token_type")
 _SUSPECT: Final = re.compile(r"expir|token|valid_|issued|_at$")
+
+_NESTED: Final[Mapping[str, type]] = {"sellers": list, "extra": dict}
+_SELLER_NAMES: Final = frozenset(fields_dict(Seller))
 
 _SECONDS: Final = re.compile(r"\d{10}(?:\.\d+)?")
 _MILLISECONDS: Final = re.compile(r"\d{13}")
@@ -51,6 +56,7 @@ def token_in(row: Mapping[str, Any], *, now: datetime) -> Token:
         BadRow: it holds none, or one of doubtful ids or times.
     """
     fields = _fields(row)
+    ours = {name: _nested(name, fields.pop(name)) for name in _NESTED if name in fields}
     for name in fields:
         require_known(name)
     ends: dict[str, Any] = {
@@ -67,6 +73,9 @@ def token_in(row: Mapping[str, Any], *, now: datetime) -> Token:
     if token.refresh_expires_at == issued_at:  # the platform's word for "cannot be refreshed"
         del ends["refresh_expires_at"]
     token = evolve(token, **{name: end for name, end in ends.items() if end is not None})
+    if "sellers" in ours:
+        token = evolve(token, sellers=tuple(map(_seller, ours["sellers"])))
+    token = evolve(token, extra={**token.extra, **ours.get("extra", {})})
     if token.expires_at is not None and "issued_at" in fields and token.expires_at <= issued_at:
         raise BadRow("the access token ends before it was issued")
     _require_legible(token)
@@ -97,6 +106,24 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and value != "":
             fields[name] = value
     return fields
+
+
+def _nested(name: str, value: Any) -> Any:
+    """What ``tokens export`` writes of a token that no single column holds; in CSV as JSON."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(value) if isinstance(value, str) else value
+        if isinstance(found, _NESTED[name]):
+            return found
+    msg = f"{name} is not as 'tokens export' writes it"
+    raise BadRow(msg)
+
+
+def _seller(entry: object) -> Seller:
+    if isinstance(entry, dict) and entry.keys() <= _SELLER_NAMES:
+        texts = {name: text for name, text in entry.items() if text is not None}
+        if all(isinstance(text, str) for text in texts.values()):
+            return Seller(**texts)
+    raise BadRow("sellers is not as 'tokens export' writes it")
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...], now: datetime) -> datetime | None:

@@ -10,10 +10,10 @@ from datetime import datetime
 from anyio.lowlevel import checkpoint
 from attrs import evolve
 
-from .._exceptions import StoreError
-from .._records import Record
-from ..protocols import StoreReport
-from ..stores import ConfiguredStore
+from ..._exceptions import StoreError
+from ..._records import Record
+from ...protocols import StoreReport
+from ...stores import ConfiguredStore
 
 
 class Untouched:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, Literal, NoReturn, TypeAlias
 
 from attrs import field, frozen
 
-from ._token_rows import BadRow, require_known
+from .rows import BadRow, require_known
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-import click
-
-from .._models import Token
-from .._redact import legible
-from ..stores import MemoryStore
-from ..tokens import ImportProgress
-from ._opening import is_missing, manager_of, opened_client, opened_store
-from ._settings import Settings
-from ._token_files import Row, Table, write_text
-from ._token_rows import BadRow, token_in
-from ._untouched import Untouched
+from ..._models import Token
+from ...stores import MemoryStore
+from ...tokens import ImportProgress
+from .._opening import is_missing, manager_of, opened_client, opened_store
+from .._progress import Bar
+from .._settings import Settings
+from .files import Row, Table, write_text
+from .rows import BadRow, token_in
+from .untouched import Untouched
 
 _MAX_TOLD: Final = 100
 """Rows that are told of one by one; all of them are counted."""
-
-_PAUSE: Final = 0.2
-"""Seconds between two lines of progress."""
 
 _KEPT: Final = ("imported", "replaced")
 _LEFT_OUT: Final = ("skipped", "failed")
@@ -95,8 +88,7 @@ class Import:
         self._is_dry = is_dry
         self._under_way: dict[int, Row] = {}
         self._told = 0
-        self._shown_at = 0.0
-        self._shows = sys.stderr.isatty()
+        self._bar = Bar("importing")
         self.scope = ""
         self.counts: Counter[str] = Counter()
 
@@ -116,12 +108,15 @@ class Import:
             kept = Untouched(store) if self._is_dry else store
             async with manager_of(settings, client, kept) as manager:
                 self.scope = manager.scope
-                await manager.import_many(self._tokens(), replace=replace, on_progress=self._note)
+                with self._bar:
+                    rows = self._tokens()
+                    await manager.import_many(rows, replace=replace, on_progress=self._note)
 
     def _tokens(self) -> Iterator[Token]:
         position = 0
         for row in self._table.rows:
             self.counts["rows"] += 1
+            self._bar.advance()
             try:
                 if row.fault:
                     raise BadRow(row.fault)  # noqa: TRY301 - one place tells of both
@@ -141,30 +136,18 @@ class Import:
         else:
             self.counts[outcome.verdict] += 1
             self.counts["waiting"] += outcome.verdict in _KEPT and bool(outcome.reason)
-        self._show()
 
     def _leave_out(self, row: Row, verdict: str, reason: str) -> None:
         self.counts[verdict] += 1
         self._rejects.keep(row)
         self._told += 1
         if self._told <= _MAX_TOLD:
-            self._say(f"line {row.line}: {verdict}: {legible(reason)}")
-
-    def _say(self, text: str) -> None:
-        click.echo(f"\r\x1b[K{text}" if self._shows else text, err=True)
-
-    def _show(self) -> None:
-        if self._shows and monotonic() - self._shown_at > _PAUSE:
-            self._shown_at = monotonic()
-            done = f"\r\x1b[K{self.counts['rows']:,} rows read, {self.counts['failed']:,} failed"
-            click.echo(done, nl=False, err=True)
+            self._bar.say(f"line {row.line}: {verdict}: {reason}")
 
     def say_what_was_not_told(self) -> None:
         """The number of rows that were left out without a word on each."""
         if self._told > _MAX_TOLD:
-            self._say(f"and {self._told - _MAX_TOLD:,} more; --rejected FILE keeps them")
-        elif self._shows:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            self._bar.say(f"and {self._told - _MAX_TOLD:,} more; --rejected FILE keeps them")
 
     def summary(self) -> dict[str, Any]:
         """What became of the rows, in numbers."""

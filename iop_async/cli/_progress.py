@@ -1,0 +1,63 @@
+"""How far long work is, on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ._output import console, fit_for_terminals, note, wants_json, warn
+
+
+class Bar:
+    """A bar on standard error; nothing where that is no terminal, or a program reads.
+
+    Args:
+        what: is done.
+        total: of how many; ``None`` where nobody knows.
+
+    Attributes:
+        done: so many.
+    """
+
+    def __init__(self, what: str, *, total: int | None = None) -> None:
+        self.done = 0
+        self._shows = sys.stderr.isatty() and not wants_json()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(
+            *columns,
+            *([TimeRemainingColumn()] if total else []),
+            console=console(stderr=True),
+            transient=True,
+            disable=not self._shows,
+        )
+        self._task = self._progress.add_task(what, total=total)
+
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self.done += count
+        self._progress.update(self._task, completed=self.done)
+
+    def say(self, text: str) -> None:
+        """A line above the bar; a program is told of it as a warning."""
+        if wants_json():
+            warn(text)
+        elif self._shows:
+            self._progress.console.print(Text(fit_for_terminals(text)), soft_wrap=True)
+        else:
+            note(text)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
