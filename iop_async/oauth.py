@@ -10,6 +10,7 @@ Example::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Final, Protocol
@@ -23,6 +24,7 @@ from ._models import App
 from ._redact import Secret
 from ._scrub import scrubs_construction, scrubs_frames
 
+_URL: Final = re.compile(r"/|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _READ: Final = ("code", "state", "error", "error_description")
 
 _REFUSED: Final = {
@@ -157,7 +159,7 @@ def parse_callback(url: str, *, state: str | None) -> Callback:
     """
     for name, text in (("url", url), ("state", state or "")):
         require_unicode(name, text)
-    query = urlsplit(url).query if "://" in url or url.startswith("/") else url.removeprefix("?")
+    query = urlsplit(url).query if _URL.match(url) else url.removeprefix("?")
     pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] in _READ]
     params = dict(pairs)
     if len(params) < len(pairs):

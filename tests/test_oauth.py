@@ -58,6 +58,12 @@ def test_the_code_comes_back(prefix):
     assert "0_Try" not in repr(callback)
 
 
+def test_a_query_alone_may_hold_an_address():
+    """It is no URL for that."""
+    query = "code=0_Try&state=s&next=https://me.example/?code=1"
+    assert iop.oauth.parse_callback(query, state="s").code == "0_Try"
+
+
 @pytest.mark.parametrize("query", ["code=c", "code=c&state=", "code=c&state=planted"])
 @pytest.mark.parametrize("state", [None, ""])
 def test_a_session_without_a_state_accepts_no_callback(query, state):

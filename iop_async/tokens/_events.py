@@ -150,16 +150,22 @@ class Announcer:
         self._streams.discard(stream)
 
     def tell(
-        self, kind: EventKind, at: datetime, grant: Grant | None = None, reason: str = ""
+        self,
+        kind: EventKind,
+        at: datetime,
+        grant: Grant | None = None,
+        reason: str = "",
+        *,
+        deadline: datetime | None = None,
     ) -> None:
-        """Tell everybody."""
+        """Tell everybody; the ``deadline`` is the grant's own where no other is known."""
         event = TokenEvent(
             kind=kind,
             at=at,
             seller_id=None if grant is None else grant.seller_id,
             # Errors of other libraries quote what they were given.
             reason=reason and legible(reason, () if grant is None else grant.secrets),
-            deadline=None if grant is None else authorize_by(grant),
+            deadline=deadline or (None if grant is None else authorize_by(grant)),
         )
         for stream in list(self._streams):
             stream.push(event)

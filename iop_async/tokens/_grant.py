@@ -18,6 +18,8 @@ State: TypeAlias = Literal["live", "ambiguous", "reauthorize"]
 LATEST_RETRY: Final = timedelta(seconds=LONGEST_WAIT * 1.5)
 """No failure postpones a refresh for longer: what says so was written by a wrong clock."""
 
+_DOUBT: Final = timedelta(hours=1)
+
 LAST_WARNING: Final = "now"
 """Of those in ``warned``: that only the seller can give another token."""
 
@@ -160,6 +162,17 @@ def authorize_by(grant: Grant) -> datetime | None:
     if grant.state != "reauthorize" and token.refreshable:
         return token.refresh_expires_at
     return token.expires_at
+
+
+def renews_by(grant: Grant, moment: datetime) -> bool:
+    """Whether what ends at a moment that a platform names is an access token that is refreshed."""
+    token = grant.token
+    if grant.state == "reauthorize" or not token.refreshable or token.expires_at is None:
+        return False
+    # 120208 does not say which of both it means; hours of doubt concern no person.
+    later = moment + _DOUBT
+    is_access = moment <= token.expires_at + _DOUBT
+    return is_access and (token.refresh_expires_at is None or token.refresh_expires_at > later)
 
 
 def refresh_at(grant: Grant, policy: RefreshPolicy) -> datetime | None:

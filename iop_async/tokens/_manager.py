@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Literal, Self
 
 from .._client import Client
 from .._clock import Clock, SystemClock
 from .._closing import ClosesOnExit
-from .._inputs import require_seller_id
+from .._inputs import require_aware, require_seller_id
 from .._models import Token
 from .._redact import NotPickled
 from .._refresh import RefreshPolicy
@@ -107,6 +108,7 @@ class TokenManager(NotPickled, ClosesOnExit):
             drain_seconds=drain_seconds,
         )
         self._client = client
+        self._store = store
         self._policy = policy or RefreshPolicy()
         self._clock = clock or SystemClock(client.now)
         self._rate = RateLimiter(rate)
@@ -119,6 +121,16 @@ class TokenManager(NotPickled, ClosesOnExit):
     def scope(self) -> str:
         """What the grants are filed under in the store: app and platform."""
         return self._vault.scope
+
+    @property
+    def client(self) -> Client:
+        """What calls the gateway."""
+        return self._client
+
+    @property
+    def store(self) -> TokenStore:
+        """Where grants are kept."""
+        return self._store
 
     @scrubs_frames
     async def authorize(self, code: str) -> Token:
@@ -300,6 +312,28 @@ class TokenManager(NotPickled, ClosesOnExit):
     def at_stake(self) -> AtStake:
         """What an end of this process now would leave behind; also while the manager is left."""
         return AtStake() if self._examiner is None else self._examiner.at_stake
+
+    async def tell_expiry(self, seller_id: str, ends_at: datetime | None) -> bool:
+        """Tell listeners, as ``authorize_by``, of an end that the platform itself told of.
+
+        A platform pushes a message when an authorization ends within days (see
+        :mod:`iop_async.webhooks`). Where it is merely an access token that ends, which will be
+        refreshed, nobody need do anything, and nothing is told. ::
+
+            await tokens.tell_expiry("1001", message.authorization_ends_at)
+
+        Args:
+            ends_at: when (aware); ``None`` where the message does not say.
+
+        Returns:
+            Whether it was told, to the listeners of this process.
+
+        Raises:
+            UnknownSeller: there is no grant of this seller.
+        """
+        require_seller_id(seller_id)
+        require_aware("ends_at", ends_at)
+        return await self._here.tell_expiry(seller_id, ends_at)
 
     def events(self) -> EventStream:
         """What happens from now on, in order. A listener that is slow delays nobody.

@@ -19,7 +19,7 @@ from ..calling import Shut
 from ._admission import Admission
 from ._events import Announcer
 from ._follower import Follower
-from ._grant import Grant, is_due, refresh_at
+from ._grant import Grant, is_due, refresh_at, renews_by
 from ._keeper import Keeper
 from ._lease_renewal import renew_leases
 from ._presentations import Presentations
@@ -222,6 +222,16 @@ class Running:
     def _tell_unpersisted(self, grant: Grant) -> None:
         reason = self._vault.unpersisted.why(grant)
         self._announcer.tell("unpersisted", self._clock.now(), grant, reason)
+
+    async def tell_expiry(self, seller_id: str, ends_at: datetime | None) -> bool:
+        """Tell of an end that the platform told of; whether it is one that concerns a person."""
+        grant = await self._vault.find(seller_id, reload=True)
+        if ends_at is not None and renews_by(grant, ends_at):
+            return False
+        self._announcer.tell(
+            "authorize_by", self._clock.now(), grant, "the platform says so", deadline=ends_at
+        )
+        return True
 
     async def forget(self, seller_id: str) -> bool:
         """Remove a seller's grant; whether there was one."""
