@@ -54,7 +54,14 @@ def read_line(name: str) -> Secret:
     Raises:
         ValueError: there is none.
     """
-    text = sys.stdin.readline(_MAX_BYTES).removesuffix("\n").removesuffix("\r")
+    line = b""
+    # Byte by byte: what stands behind it may be for somebody else.
+    while len(line) < _MAX_BYTES and not line.endswith(b"\n"):
+        piece = os.read(sys.stdin.fileno(), 1)
+        if not piece:
+            break
+        line += piece
+    text = _text(name, line).removesuffix("\n").removesuffix("\r")
     if not text.strip():
         msg = f"{name} is to be read from standard input, which has no line for it"
         raise ValueError(msg)

@@ -52,7 +52,8 @@ def token(urls):
     redirect = "client_id=123456&response_type=code&redirect_uri=https://a.b/c&auto_approve=1001"
     location = httpx.get(f"{urls['authorize']}?{redirect}").headers["location"]
     code = httpx.URL(location).params["code"]
-    answered = run("call", "/auth/token/create", "-p", f"code={code}", "--gateway", urls["gateway"])
+    asked = ["call", "/auth/token/create", "-p", f"code={code}", "--reveal"]
+    answered = run(*asked, "--gateway", urls["gateway"])
     return json.loads(answered.stdout)["access_token"]
 
 

@@ -200,7 +200,7 @@ def test_a_file_for_rejected_rows_is_never_one_that_is_there(url, file, tmp_path
     for name in ("there", "link"):
         refused = run(path, "--store", url, "--rejected", tmp_path / name)
         assert refused.returncode == 1
-        assert b"File exists" in refused.stderr
+        assert b"file exists" in refused.stderr
     assert not (tmp_path / "tokens.db").exists()
     assert run(path, "--store", url, "--rejected", tmp_path / "new").returncode == 0
     assert not (tmp_path / "new").exists()

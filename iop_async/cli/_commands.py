@@ -11,8 +11,10 @@ from ._group import Root
 
 _MODULES: Final = {
     "call": "_call",
+    "completion": "_completion",
     "demo": "_demo_command",
     "keep": "_keep",
+    "login": "_login",
     "sandbox": "_sandbox",
     "store": "_store",
     "tokens": "_tokens",

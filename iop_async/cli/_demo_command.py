@@ -22,7 +22,9 @@ from ._running import run
     help="Simulated seconds in a second, for the tokens that live minutes.",
 )
 def demo(sellers: int, calls: int, speed: float) -> None:
-    """Show the library at work against a local gateway; exit status 0 only if all of it held.
+    """Show the library at work against a local gateway.
+
+    The exit status is 0 only if all of it held.
 
     Some sellers approve, call and upload, CALLS calls each; then a process keeps the tokens of all
     SELLERS fresh while the gateway fails and while that process itself is killed.

@@ -42,14 +42,23 @@ class Command(click.Command):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            error.ctx = None  # what may be said is known; something else was missing
+            raise
         except (IopError, ImportError, ValueError, TypeError, OSError) as error:
             if isinstance(error, OSError) and error.filename is None and error.errno == _EPIPE:
                 raise
             scrub(error)
-            raise Failed(str(error)) from error
+            raise Failed(_words(error)) from error
 
 
 _EPIPE: Final = 32
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+    return str(error)
 
 
 class Group(click.Group):

@@ -50,7 +50,10 @@ def sandbox(
     *,
     allow_remote: bool,
 ) -> None:
-    """Serve a local gateway; print its URLs as one line of JSON once it listens."""
+    """Serve a local gateway.
+
+    It prints its URLs as one line of JSON once it listens.
+    """
     state = Sandbox(
         profile=profile,
         apps=[SandboxApp(key, secret, callback=callback) for key, secret in apps.items()],

@@ -16,6 +16,7 @@ from .._redact import escape_controls
 from ._output import console, json_text
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_STEPS: Final = ((86_400, 3_600), (3_600, 60), (60, 1))
 
 
 def ago(moment: datetime | None, now: datetime, *, none: str = "unknown") -> str:
@@ -27,16 +28,16 @@ def ago(moment: datetime | None, now: datetime, *, none: str = "unknown") -> str
 
 
 def _span(length: timedelta) -> str:
-    parts: list[str] = []
-    rest = int(length.total_seconds())
-    for unit, seconds in _UNITS:
-        if rest >= seconds or parts:
-            parts.append(f"{rest // seconds} {unit}")
-            rest %= seconds
-        if len(parts) == 2:
-            break
-    shown = [part for part in parts if not part.startswith("0 ")]
-    return " ".join(shown) or "0 s"
+    """The two greatest units of a length; the lesser is rounded."""
+    seconds = length.total_seconds()
+    step = next((lesser for unit, lesser in _STEPS if seconds >= unit), 1)
+    rest = round(seconds / step) * step
+    parts = []
+    for name, unit in _UNITS:
+        if rest >= unit:
+            parts.append(f"{rest // unit} {name}")
+            rest %= unit
+    return " ".join(parts) or "0 s"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -56,15 +57,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Print names and values, one line each."""
+    """Print names and values, one line each; what there is nothing of is left out."""
     width = max(map(len, fields))
     for name, value in fields.items():
+        if value in (None, "", [], {}):
+            continue
         click.echo(f"{name.replace('_', ' '):{width}}  {_one_line(_in_words(value))}".rstrip())
 
 
 def _in_words(value: object) -> str:
-    if value is None:
-        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(each, str) for each in value):

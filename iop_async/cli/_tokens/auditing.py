@@ -56,7 +56,9 @@ class Finding:
 )
 @scrubs_frames
 def audit(settings: Settings, days: float) -> None:
-    """Look through a store for what somebody should do something about; nothing is changed.
+    """Find what needs somebody's attention.
+
+    Nothing is changed.
 
     Records that nobody can read, pairs that the journal alone has, refreshes without an answer,
     sellers who must approve again, tokens that nobody refreshes, and what may lose tokens in the

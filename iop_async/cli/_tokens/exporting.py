@@ -18,6 +18,7 @@ from attrs import asdict, evolve
 from ..._models import Seller, Token
 from ..._scrub import scrubs_frames
 from ...tokens import StoredGrant, seller_ids_of
+from .._documents import iso
 from .._group import Command
 from .._options import takes
 from .._output import json_text, note, print_json, wants_json
@@ -25,7 +26,7 @@ from .._progress import Bar
 from .._running import run
 from .._settings import Settings
 from .files import FORMATS, Format
-from .grants import READS, Reader, iso, opened_reader
+from .grants import READS, Reader, opened_reader
 
 _COLUMNS: Final = (
     *("seller_id", "access_token", "refresh_token", "issued_at", "expires_at"),
@@ -46,7 +47,9 @@ _COLUMNS: Final = (
 @click.option("--reveal", is_flag=True, help="Print the tokens on standard output.")
 @scrubs_frames
 def export(settings: Settings, file: Path | None, form: Format | None, *, reveal: bool) -> None:
-    """Export all tokens to FILE, a new one that nobody else may read; in clear text.
+    """Export all tokens to FILE, in clear text.
+
+    It is a new file, that nobody else may read.
 
     'tokens import' reads it without loss. What a grant is besides its token, failed refreshes say,
     is not in it. While a token manager runs elsewhere its pairs change: the file is old soon.

@@ -23,7 +23,9 @@ from .grants import READS
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @scrubs_frames
 def forget(settings: Settings, seller_ids: tuple[str, ...], *, yes: bool) -> None:
-    """Remove the grant of each SELLER, who must authorize again before anything is called for him.
+    """Remove the grants of sellers.
+
+    They must authorize again before anything is called for them.
 
     The gateway is not told: what was given out is good there until it ends. A refresh that is under
     way elsewhere does not bring a grant back.

@@ -11,11 +11,12 @@ from attrs import frozen
 
 from ..._client import Client
 from ..._collect_errors import MapCollectingErrors, UnreadableRecords
-from ..._redact import legible, redact_tree
+from ..._redact import legible
 from ..._refresh import Freshness, RefreshPolicy
 from ...protocols import Sealer
 from ...stores import ConfiguredStore, SpillJournal, StoreReport
 from ...tokens import StoredGrant, TokenManager, read_grant
+from .._documents import iso
 from .._opening import app_of, gateway_of, opened_store
 from .._output import warn
 from .._settings import Settings
@@ -58,34 +59,6 @@ class Kept:
             "is_persisted": self.is_persisted,
             "is_unanswered": grant.is_unanswered,
         }
-
-
-def token_document(grant: StoredGrant, *, reveal: bool) -> dict[str, Any]:
-    """The token of a grant as JSON has it, its secrets masked unless they are asked for."""
-    token = grant.token
-    document = {
-        "access_token": token.access_token,
-        "refresh_token": token.refresh_token,
-        "issued_at": iso(token.issued_at),
-        "account": token.account,
-        "account_id": token.account_id,
-        "account_platform": token.account_platform,
-        "country": token.country,
-        "sellers": [
-            {
-                name: getattr(seller, name)
-                for name in ("country", "seller_id", "user_id", "short_code")
-            }
-            for seller in token.sellers
-        ],
-        "extra": dict(token.extra),
-    }
-    return document if reveal else redact_tree(document)
-
-
-def iso(moment: datetime | None) -> str | None:
-    """A time as text."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 class Reader:

@@ -47,7 +47,9 @@ def import_tokens(
     replace: bool,
     dry_run: bool,
 ) -> None:
-    """Import the tokens in FILE, JSON lines or CSV (- is standard input), one seller a row.
+    """Import the tokens in a file.
+
+    FILE is JSON lines or CSV (- is standard input), one seller a row.
 
     A row is an answer of the platform with an issued_at, or has the columns seller_id,
     access_token, refresh_token, expires_at, refresh_expires_at. Times have a time zone, or are

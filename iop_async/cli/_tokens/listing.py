@@ -8,15 +8,17 @@ from typing import Final
 
 import click
 
+from ..._exceptions import UnknownSeller
 from ..._inputs import require_seller_id
 from ..._scrub import scrubs_frames
-from .._group import Command, Failed
+from .._documents import token_document
+from .._group import Command
 from .._options import takes
 from .._output import note, print_json, wants_json
 from .._running import run
 from .._settings import Settings
 from .._tables import ago, print_fields, print_table
-from .grants import READS, Kept, opened_reader, token_document
+from .grants import READS, Kept, opened_reader
 
 _COLUMNS: Final[dict[str, Callable[[Kept, datetime], str]]] = {
     "seller": lambda kept, _: kept.grant.seller_id,
@@ -48,7 +50,7 @@ def state_of(kept: Kept) -> str:
 @click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
 @scrubs_frames
 def list_tokens(settings: Settings, states: tuple[str, ...], limit: int | None) -> None:
-    """List the sellers in a store, and how their tokens are; no secret is read out."""
+    """List sellers, and how their tokens are."""
 
     def keep(kept: Kept) -> bool:
         return not states or state_of(kept) in states
@@ -68,7 +70,10 @@ def list_tokens(settings: Settings, states: tuple[str, ...], limit: int | None) 
 @click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
 @scrubs_frames
 def due(settings: Settings, within: float, limit: int | None) -> None:
-    """List the sellers whose tokens are to be refreshed now, the most urgent first."""
+    """List sellers whose tokens are to be refreshed.
+
+    The most urgent come first.
+    """
     until = datetime.now(UTC) + timedelta(minutes=within)
 
     def keep(kept: Kept) -> bool:
@@ -109,7 +114,10 @@ def _list(
 @click.option("--reveal", is_flag=True, help="Show the tokens themselves.")
 @scrubs_frames
 def show(settings: Settings, seller_id: str, *, reveal: bool) -> None:
-    """Show all that a store has of SELLER, the tokens masked."""
+    """Show all that a store has of a seller.
+
+    The tokens are masked.
+    """
     require_seller_id(seller_id)
 
     async def read() -> tuple[str, Kept | None]:
@@ -118,12 +126,11 @@ def show(settings: Settings, seller_id: str, *, reveal: bool) -> None:
 
     scope, kept = run(read)
     if kept is None:
-        msg = f"there is no seller {seller_id!r} of {scope} in the store; 'tokens list' shows all"
-        raise Failed(msg)
+        raise UnknownSeller(seller_id, f"the store has none for {scope}; 'tokens list' shows all")
     document = {
         "scope": scope,
         **kept.document(),
-        "token": token_document(kept.grant, reveal=reveal),
+        "token": token_document(kept.grant.token, reveal=reveal),
     }
     if wants_json():
         print_json(document)

@@ -34,10 +34,13 @@ def refresh(
     due: bool,
     everybody: bool,
 ) -> None:
-    """Refresh the tokens of each SELLER now, or of all that are due.
+    """Refresh tokens now.
+
+    Those of each SELLER, of all that are due, or of everybody.
 
     Whoever else works on the store is not in the way: of two that refresh a seller one waits for
-    the other. The exit status is 1 where a refresh failed.
+    the other. The exit status is 1 where a refresh failed, or a SELLER has no
+    grant.
     """
     if (bool(seller_ids) + due + everybody) != 1:
         raise click.UsageError("give the ids of sellers, or --due, or --all")
@@ -53,7 +56,7 @@ def refresh(
         print_json(_document(report))
     else:
         _say(report)
-    if report.failed:
+    if report.failed or (seller_ids and report.skipped):
         sys.exit(1)
 
 
