@@ -333,7 +333,7 @@ class TokenManager(NotPickled, ClosesOnExit):
         """
         require_seller_id(seller_id)
         require_aware("ends_at", ends_at)
-        return await self._here.tell_expiry(seller_id, ends_at)
+        return await self._lifecycle.here.tell_expiry(seller_id, ends_at)
 
     def events(self) -> EventStream:
         """What happens from now on, in order. A listener that is slow delays nobody.
