@@ -17,6 +17,7 @@ from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
 from ..calling import Shut
 from ._admission import Admission
+from ._approvals import Succeeds
 from ._events import Announcer
 from ._follower import Follower
 from ._grant import Grant, is_due, refresh_at, renews_by
@@ -27,7 +28,7 @@ from ._refresher import Refresher
 from ._reports import SellerStatus, status_of
 from ._single_flight import Background, Flight, Refresh, SingleFlight
 from ._transitions import WHEN_DUE, RefreshRequest, refusal
-from ._vault import Succeeds, Vault
+from ._vault import Vault
 from ._verdicts import is_store_failure
 
 _log = logging.getLogger("iop_async.tokens")
@@ -201,7 +202,7 @@ class Running:
         """Keep the grant that a trade brings, whoever stops waiting for it.
 
         Args:
-            succeeds: see :meth:`Vault.authorize`.
+            succeeds: see :meth:`Approvals.keep`.
         """
         flight = Flight()
         self.background.start_soon(partial(flight.run, partial(self._authorize, trade, succeeds)))
@@ -210,7 +211,7 @@ class Running:
     async def _authorize(
         self, trade: Callable[[], Awaitable[Token]], succeeds: Succeeds | None
     ) -> Grant:
-        grant = await self._vault.authorize(await trade(), succeeds=succeeds)
+        grant = await self._vault.approvals.keep(await trade(), succeeds=succeeds)
         self._vault.cache.put(grant)
         self.keeper.wake()
         if not self._vault.has_stored(grant):

@@ -25,6 +25,9 @@ _log = logging.getLogger("iop_async.tokens")
 _FLUSH_TIMEOUT: Final = 60.0
 """Seconds that a store may take for what it did not take before, and tries several times itself."""
 
+KEEP_TIMEOUT: Final = 10.0
+"""Seconds that a store may take for a new pair, which goes to the journal then."""
+
 FLUSH_MAX_IN_FLIGHT: Final = 50
 """Grants that are written to the store at a time, while approvals wait."""
 
@@ -131,6 +134,13 @@ class Unpersisted:
         except (OSError, StoreError) as failure:
             self._put(grant, in_memory_only=True)
             _log.critical("seller %s is in memory only: %s", grant.seller_id, failure)
+
+    async def spill(self, grant: Grant, error: BaseException) -> None:
+        """Have a grant that the store did not take, and say why that failed."""
+        # Only our own words are known to hold no secret.
+        said = error if isinstance(error, StoreError) else type(error).__name__
+        _log.error("seller %s is not in the store, which failed: %s", grant.seller_id, said)
+        await self.add(grant)
 
     async def save(self) -> None:
         """Try the journal once more for what it did not take; that was told of then."""

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 import anyio
 
 from .._collect_errors import MapCollectingErrors
 from .._exceptions import StaleRecord, StoreError, UnknownSeller
-from .._models import Token
 from .._records import Record
 from .._refresh import RefreshPolicy
 from ..protocols import BulkTokenStore, TokenStore
 from ..stores import SpillJournal
 from ..stores._base import SkippedRows
 from ._admission import Admission
+from ._approvals import Approvals
 from ._bulk import Bulk
 from ._cache import Cache
 from ._entering import look_at
-from ._grant import Grant, changed, newest, seller_ids_of
+from ._grant import Grant, changed, newest
 from ._grant_json import from_record
 from ._stored import Leases, Stored
-from ._transitions import authorized, split_off, without_reapproved
-from ._unpersisted import FLUSH_MAX_IN_FLIGHT, Unpersisted
+from ._transitions import without_reapproved
+from ._unpersisted import FLUSH_MAX_IN_FLIGHT, KEEP_TIMEOUT, Unpersisted
 
 _log = logging.getLogger("iop_async.tokens")
-
-Succeeds: TypeAlias = Callable[[Token, list[Grant]], bool]
-
-_KEEP_TIMEOUT: Final = 10.0
-"""Seconds that a store may take for an outcome, which goes to the journal then."""
 
 _MAX_READS: Final = 50
 """Grants that callers read at a time: what is written under a lease must not queue behind more."""
@@ -79,6 +74,7 @@ class Vault:
             self.bulk = Bulk(
                 store, scope=scope, policy=policy, cache=cache, unpersisted=self.unpersisted
             )
+        self.approvals = Approvals(scope, self._stored, self.unpersisted)
         self._journal = journal
         self._alone = alone
         self._reads = Admission(_MAX_READS)
@@ -246,7 +242,7 @@ class Vault:
         kept: Grant | None = known
         try:
             # What is kept here is nowhere else: who dies now takes the pair along.
-            with anyio.fail_after(_KEEP_TIMEOUT, shield=True):
+            with anyio.fail_after(KEEP_TIMEOUT, shield=True):
                 if grant.seller_ids != known.seller_ids:
                     grant = await self._joined(known, grant.seller_ids)
                 kept = await self._stored.write_outcome(grant, pair)
@@ -254,7 +250,7 @@ class Vault:
         except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001
             if self._newer_approval(grant) is None:
                 with anyio.CancelScope(shield=True):
-                    await self._spill(known, error)
+                    await self.unpersisted.spill(known, error)
         finally:
             self.leases.forget(grant.seller_id)
         return self._newer_approval(grant) or kept
@@ -275,51 +271,6 @@ class Vault:
         waiting = self.unpersisted.grants.get(grant.seller_id)
         is_newer = waiting is not None and waiting.epoch > grant.epoch
         return waiting if is_newer else None
-
-    async def authorize(self, token: Token, *, succeeds: Succeeds | None = None) -> Grant:
-        """Keep what the seller has just granted: it replaces whatever there was.
-
-        Args:
-            succeeds: whether it may replace what there is, which else stays, and is returned. Where
-                the store does not say what it has, the token is only for sellers that it lacks.
-        """
-        with anyio.CancelScope(shield=True):  # its code is spent
-            grant = await self._authorize(token, succeeds)
-        return grant  # noqa: RET504 - for type checkers a scope may end early
-
-    async def _authorize(self, token: Token, succeeds: Succeeds | None) -> Grant:
-        waiting = self.unpersisted.find(seller_ids_of(token))
-        if waiting is not None and succeeds is not None and not succeeds(token, [waiting]):
-            return waiting
-
-        def approved(stored: list[Grant]) -> Grant | None:
-            if succeeds is not None and not succeeds(token, stored):
-                return None
-            return authorized(self.scope, token, newest(waiting, *stored))
-
-        grant = authorized(self.scope, token, waiting)
-        superseded = waiting
-        if waiting is not None and (others := split_off(waiting, grant)) is not None:
-            await self.unpersisted.add(others)
-            superseded = None if others.seller_id == waiting.seller_id else waiting
-        try:
-            with anyio.fail_after(_KEEP_TIMEOUT):
-                async with self.unpersisted.approvals:
-                    written = await self._stored.replace(seller_ids_of(token), approved)
-        except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - as in keep
-            if succeeds is not None and waiting is None:
-                grant = changed(grant, epoch=1)  # any that the store turns out to have is later
-            await self._spill(grant, error)
-            return grant
-        if superseded is not None:
-            await self.unpersisted.discard(superseded)
-        return written
-
-    async def _spill(self, grant: Grant, error: BaseException) -> None:
-        # Only our own words are known to hold no secret.
-        said = error if isinstance(error, StoreError) else type(error).__name__
-        _log.error("seller %s is not in the store, which failed: %s", grant.seller_id, said)
-        await self.unpersisted.add(grant)
 
     async def recover(self) -> None:
         """Take over what an earlier process could only write to the journal.

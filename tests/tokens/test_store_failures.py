@@ -339,7 +339,7 @@ async def test_a_pair_is_journalled_while_the_store_says_nothing(scenario, monke
     store = WatchedStore(scenario.store())
     async with due(scenario, store) as tokens:
         store.before = hang
-        monkeypatch.setattr("iop_async.tokens._vault._KEEP_TIMEOUT", 0.1)
+        monkeypatch.setattr("iop_async.tokens._vault.KEEP_TIMEOUT", 0.1)
         token = await tokens.refresh("1001")
         assert token.refresh_token == scenario.live().refresh_token
         assert await journalled(scenario) == [token.refresh_token]
