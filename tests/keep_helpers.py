@@ -32,6 +32,7 @@ class Keeper:
         self.process = process
         self.url = url
         self.lines, self.broken = [], []
+        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -47,7 +48,7 @@ class Keeper:
         return [line for line in self.lines if words in line.get("message", "")]
 
     def get(self, path):
-        return httpx.get(f"{self.url}{path}", timeout=30)
+        return self._client.get(path)
 
     def wait_for(self, condition, seconds=60):
         until = time.monotonic() + seconds
@@ -62,6 +63,7 @@ class Keeper:
     def wait(self, seconds=60):
         """The exit status, once all that it logged is read."""
         status = self.process.wait(seconds)
+        self._client.close()
         self._reader.join(10)
         return status
 
@@ -107,14 +109,17 @@ class Setup:
         anyio.run(self._fill)
 
     async def _fill(self):
-        async with (
-            from_url(self.store_url) as store,
-            iop.Client(APP, iop.gateways.Iop(self.gateway)) as client,
-        ):
+        store = from_url(self.store_url)
+        try:
             await store.create_tables()
-            async with iop.TokenManager(client, store, keeper=False) as tokens:
+            async with (
+                iop.Client(APP, iop.gateways.Iop(self.gateway)) as client,
+                iop.TokenManager(client, store, keeper=False) as tokens,
+            ):
                 for seller in self.sandbox.sellers:
                     await tokens.authorize(self.sandbox.authorize(seller))
+        finally:
+            await store.aclose()
 
     def stored(self):
         """The grants in the store, by seller."""

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import anyio
 import pytest
-from tokens_helpers import Outage
+from tokens_helpers import Outage, WatchedStore
 from tokens_scenario import LEAD, MONTH, REFRESH, either_loop, eventually
 
 import iop_async as iop
@@ -153,14 +153,19 @@ async def test_health_is_of_a_manager_that_runs(scenario):
 async def test_what_is_at_stake_is_known_until_the_end(scenario):
     """A refresh that closing waits for, and a pair that nothing took."""
     store = Outage(MemoryStore())
-    async with scenario.manager(store) as tokens:
+
+    async def fail_from_now_on(written):
+        if written == "intent":
+            store.fails = Outage.EVERYTHING
+
+    watched = WatchedStore(store, after=fail_from_now_on)
+    async with scenario.manager(watched) as tokens:
         assert tokens.at_stake == AtStake()
         await tokens.authorize(scenario.code())
         scenario.sandbox.fail("latency", api=REFRESH, seconds=0.3)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tokens.refresh, "1001")
-            await eventually(lambda: tokens.at_stake.refreshing)
-            store.fails = Outage.EVERYTHING
+            await eventually(lambda: store.fails)
             tasks.start_soon(tokens.aclose)
             await anyio.sleep(0.05)
             assert tokens.at_stake == AtStake(("1001",), ())
