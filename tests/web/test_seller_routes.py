@@ -134,7 +134,8 @@ async def test_2_the_cookie_is_for_this_host_alone_and_not_for_scripts(gateway):
     async with shop(gateway) as one:
         cookie = (await one.browser().get("/iop/connect")).headers["set-cookie"]
     assert re.fullmatch(
-        r"__Host-iop-connect=[\w-]{43}; HttpOnly; Max-Age=600; Path=/; SameSite=lax; Secure", cookie
+        r"__Host-iop-connect=[\w-]{43}; HttpOnly; Max-Age=87000; Path=/; SameSite=lax; Secure",
+        cookie,
     )
     async with shop(gateway, redirect_uri="http://127.0.0.1/callback") as one:
         cookie = (await one.browser().get("/iop/connect")).headers["set-cookie"]

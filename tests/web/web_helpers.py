@@ -96,10 +96,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(web):
+async def served(web, listener=None, **options):
     """Serve an app in this event loop, by a real server; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _Server(uvicorn.Config(web, log_config=None, lifespan="off", ws="none"))
+    with listener or socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(web, log_config=None, lifespan="off", ws="none", **options)
+        server = _Server(config)
         running = asyncio.create_task(server.serve([listener]))
         while not server.started:
             await asyncio.sleep(0.01)

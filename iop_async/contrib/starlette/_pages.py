@@ -32,9 +32,10 @@ main { max-width: 30rem; margin: 8vh auto 0; padding: 2rem; background: var(--ca
 h1 { margin: 0 0 .75rem; font-size: 1.4rem; line-height: 1.3; text-wrap: balance; }
 p { margin: 0; color: var(--soft); }
 a { display: inline-block; margin-top: 1.5rem; padding: .7rem 1.2rem; border-radius: 9px;
-  border: 1px solid var(--line); color: var(--ink); font-weight: 600; text-decoration: none; }
-a:hover { border-color: var(--soft); }
+  background: var(--ink); color: var(--card); font-weight: 600; text-decoration: none; }
+a:hover { opacity: .85; }
 a:focus-visible { outline: 3px solid var(--bad); outline-offset: 2px; }
+@media (max-width: 30rem) { body { padding: 1rem; } main { margin-top: 0; padding: 1.5rem; } }
 """
 _STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
 

@@ -35,6 +35,8 @@ _log = logging.getLogger("iop_async.web")
 OnAuthorized: TypeAlias = Callable[[Request, Token], Any]
 
 _BROWSER_LENGTH: Final = 43
+_COOKIE_LONGER: Final = 86_400
+"""Seconds that a cookie outlives its states: who is late is told so, and not to be a stranger."""
 _COUNTRY_LENGTH: Final = 2
 _REFUSED_CALLBACKS: Final = {"repeated_parameter": "broken", "missing_code": "broken"}
 
@@ -181,7 +183,7 @@ class SellerRoutes(Sequence[BaseRoute]):
         response.set_cookie(
             self._cookie,
             browser,
-            max_age=self._max_age,
+            max_age=self._max_age + _COOKIE_LONGER,
             secure=self._is_secure,
             httponly=True,
             samesite="lax",
