@@ -43,7 +43,7 @@ def read_secret(name: str, source: str) -> Secret:
     text = _READERS[kind](name, place).removesuffix("\n").removesuffix("\r")
     if not text.strip():
         shown = "the command" if kind == "command" else f"{kind}:{place}"
-        msg = f"{name} is to be read from {shown}, which is empty or not set"
+        msg = f"{name} is to be read from {shown}, which is not set, or empty"
         raise ValueError(msg)
     return Secret(text)
 

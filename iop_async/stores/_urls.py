@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from attrs import frozen
 
 from .._redact import Secret
 from .._scrub import scrubs_frames
+from .._secret_sources import read_secret
 from ..protocols import BulkTokenStore, Checkable
 from ._memory import MemoryStore
 from ._options import Read, UnknownOption, UnusableUrl, count, seconds, take_options, text
@@ -54,8 +54,8 @@ _Make: TypeAlias = Callable[..., ConfiguredStore]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][\w+.-]*)://", re.ASCII)
 _ENCRYPT: Final = re.compile(r"(?<=[?&])encrypt(?:=([^&#]*))?(?:&|(?=#|$))", re.IGNORECASE)
-_MISPLACED: Final = re.compile(r"encrypt\w*\s*=|=\s*env:", re.IGNORECASE)
-_VARIABLE: Final = re.compile(r"env:([A-Za-z_]\w*)", re.ASCII)
+_MISPLACED: Final = re.compile(r"encrypt\w*\s*=|=\s*(?:env|file|command):", re.IGNORECASE)
+_KEYS: Final = re.compile(r"(?:env:[A-Za-z_]\w*|(?:file|command):\s*\S.*)", re.ASCII)
 
 
 @scrubs_frames
@@ -79,7 +79,10 @@ def from_url(url: str, *, accept_plain: bool = False) -> ConfiguredStore:
 
     Options are the arguments of the store's class by their names, as in ``?table_prefix=iop_``.
     With ``?encrypt=env:IOP_KEYS`` any of them is an :class:`EncryptedStore`, whose keys stand in
-    that environment variable as ``ID=KEY,ID=KEY``. It needs the extra ``crypto``.
+    that environment variable as ``ID=KEY,ID=KEY``; with ``?encrypt=file:/run/secrets/iop_keys`` in
+    a file, one in each line or as there; with ``?encrypt=command:pass%20show%20iop`` a program
+    prints them, which is run without a shell, here and now (so take such a URL from nobody whom
+    you would not let run programs). It needs the extra ``crypto``.
 
     Args:
         url: where the store is.
@@ -87,7 +90,7 @@ def from_url(url: str, *, accept_plain: bool = False) -> ConfiguredStore:
 
     Raises:
         ValueError: the URL is none of these, an option is not known, or the keys are none. The
-            message repeats no part of the URL: it may hold a password.
+            message repeats no part of the URL, which may hold a password, but for where keys are.
         ImportError: an extra or a driver is missing.
 
     Example::
@@ -98,9 +101,9 @@ def from_url(url: str, *, accept_plain: bool = False) -> ConfiguredStore:
         await store.aclose()
     """
     scheme, kind, rest = _kind_of(url)
-    plain, variable = _without_encryption(scheme, rest)
+    plain, source = _without_encryption(scheme, rest)
     store = _plain_store(scheme, kind, plain)
-    return store if variable is None else _encrypted(store, variable, accept_plain=accept_plain)
+    return store if source is None else _encrypted(store, source, accept_plain=accept_plain)
 
 
 def _kind_of(url: str) -> tuple[str, _Kind, str]:
@@ -138,34 +141,36 @@ def _unknown(scheme: str) -> str:
 
 
 def _without_encryption(scheme: str, rest: str) -> tuple[str, str | None]:
-    """The rest behind the scheme, and the variable with the keys; as text, lest it be changed."""
+    """The rest behind the scheme, and where the keys are; as text, lest it be changed."""
     found = list(_ENCRYPT.finditer(rest))
     plain = _ENCRYPT.sub("", rest).rstrip("?&") if found else rest
     # One that stands elsewhere or is misspelled would leave a store in clear text, or name a file.
     is_misplaced = _MISPLACED.search(unquote(plain.rpartition("@")[2])) is not None
     if not found and not is_misplaced:
         return rest, None
-    variable = _VARIABLE.fullmatch(unquote(found[0][1] or "")) if found else None
-    if variable is None or len(found) > 1 or is_misplaced:
+    source = _KEYS.fullmatch(unquote(found[0][1] or "")) if found else None
+    if source is None or len(found) > 1 or is_misplaced:
         msg = (
             f"a {scheme}:// URL takes encrypt=env:NAME once, after a ? or &, where NAME is an "
-            "environment variable with the keys; a key does not belong into a URL, which is logged "
-            "and shown"
+            "environment variable with the keys, or encrypt=file:PATH, or encrypt=command:PROGRAM; "
+            "a key does not belong into a URL, which is logged and shown"
         )
         raise ValueError(msg)
-    return plain, variable[1]
+    return plain, source[0]
 
 
-def _encrypted(store: BulkTokenStore, variable: str, *, accept_plain: bool) -> ConfiguredStore:
+def _encrypted(store: BulkTokenStore, source: str, *, accept_plain: bool) -> ConfiguredStore:
     from . import EncryptedStore
 
-    problem = "it is not set, or empty"
-    if os.environ.get(variable, "").strip():
-        try:
-            return EncryptedStore(store, Secret(os.environ[variable]), accept_plain=accept_plain)
-        except ValueError as error:
-            problem = str(error)
-    msg = f"the environment variable {variable} does not hold the keys of a store: {problem}"
+    try:
+        keys = read_secret("the keys of a store", source)
+        return EncryptedStore(store, Secret(keys.replace("\n", ",")), accept_plain=accept_plain)
+    except ValueError as error:
+        problem = str(error)
+    kind, _, place = source.partition(":")
+    # Of a command not its arguments, which may be secret.
+    named = {"env": f"environment variable {place}", "file": f"file {place}"}.get(kind, kind)
+    msg = f"the {named} does not hold the keys of a store: {problem}"
     raise ValueError(msg)
 
 

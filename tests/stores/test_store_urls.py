@@ -1,6 +1,7 @@
 """A store by its URL."""
 
 import sys
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import event
@@ -236,11 +237,32 @@ def test_an_encrypted_file_by_its_url(tmp_path, monkeypatch):
     assert isinstance(from_url("memory://?encrypt=env:IOP_KEYS"), EncryptedStore)
 
 
+@pytest.mark.parametrize("kind", ["file", "command"])
+def test_keys_are_read_from_a_file_or_from_a_program(tmp_path, kind):
+    """A secret that is mounted, or a password manager; one key in each line."""
+    old = EncryptedStore.new_key()
+    keys = tmp_path / "the keys"
+    keys.write_text(f"2026={KEY}\n2025={old}\n")
+    source = f"file:{keys}" if kind == "file" else f"command:cat '{keys}'"
+    url = f"sqlite:///{tmp_path}/tokens.db?encrypt={quote(source)}"
+
+    async def main():
+        before = EncryptedStore(SQLiteStore(tmp_path / "tokens.db"), {"2025": old})
+        await before.put(record(body=b"secret"))
+        await before.aclose()
+        store = from_url(url)
+        assert (await store.get(record().scope, "1001")).body == b"secret"
+        assert await store.reencrypt(record().scope) == 1
+        await store.aclose()
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("query", "value", "words"),
     [
-        ("encrypt=env:IOP_KEYS", None, "variable IOP_KEYS does not hold .*: it is not set, or em"),
-        ("encrypt=env:IOP_KEYS", "  ", "variable IOP_KEYS does not hold .*: it is not set, or em"),
+        ("encrypt=env:IOP_KEYS", None, "variable IOP_KEYS does not hold .*which is not set, or em"),
+        ("encrypt=env:IOP_KEYS", "  ", "variable IOP_KEYS does not hold .*which is not set, or em"),
         ("encrypt=env:IOP_KEYS", "a=hunter2", "IOP_KEYS does not hold .*: key 1 is neither 32"),
         ("encrypt=env:IOP_KEYS", "hunter2", "IOP_KEYS does not hold .*: key 1 is neither"),
         ("encrypt=env:hunter2!", KEY, "takes encrypt=env:NAME once"),
@@ -249,7 +271,11 @@ def test_an_encrypted_file_by_its_url(tmp_path, monkeypatch):
         ("encrypt", KEY, "a key does not belong into a URL"),
         ("Encrypt=hunter2", KEY, "a key does not belong into a URL"),
         ("encrypt=a=hunter2", KEY, "a key does not belong into a URL"),
-        ("encrypt=file:/hunter2", KEY, "a key does not belong into a URL"),
+        ("encrypt=file:", KEY, "a key does not belong into a URL"),
+        ("encrypt=file:/no/such/file", KEY, "the file /no/such/file does not hold .*No such file"),
+        ("encrypt=command:false%20hunter2", KEY, "the command does not hold .*status 1"),
+        ("encrypt=command:no-such-program", KEY, "the command does not hold .*cannot be run"),
+        ("encrypt=command:%22hunter2", KEY, "the command does not hold .*cannot be run"),
         ("encrypt=env:IOP_KEYS&encrypt=env:IOP_KEYS", KEY, "takes encrypt=env:NAME once"),
     ],
 )
