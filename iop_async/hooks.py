@@ -18,7 +18,6 @@ Example::
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property
@@ -29,6 +28,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from attrs import frozen
 
 from ._exceptions import ApiError, BusinessFailure
+from ._logs import own_logger
 from ._models import Reply
 from ._wire import HttpMethod, HttpRequest, HttpResponse, Lane
 
@@ -36,7 +36,7 @@ __all__ = ["OnRequest", "OnResponse", "OnRetry", "Request", "Response", "Retry"]
 
 Value = TypeVar("Value")
 
-_logger: Final = logging.getLogger("iop_async")
+_logger: Final = own_logger("iop_async")
 
 
 @frozen(kw_only=True)

@@ -51,6 +51,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         measured.start()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_profile_of_ones_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have settings for the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        for name in [name for name in os.environ if name.startswith("IOP_")]:
+            if name in ("IOP_PROFILE", "IOP_CONFIG", "IOP_STORE", "IOP_GATEWAY"):
+                patch.delenv(name)
+        yield
+
+
 @pytest.fixture
 def show(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Show what a drill counted, at the end of all: what workers of xdist print is lost."""

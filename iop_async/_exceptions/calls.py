@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .._redact import legible
+from .._redact import escape_controls, legible
 
 if TYPE_CHECKING:
     from .._models import Failure, Reply
@@ -41,7 +41,7 @@ class IopError(Exception):
     tried_for: float = 0.0
 
     def __str__(self) -> str:
-        return super().__str__() + self._effort()
+        return escape_controls(super().__str__()) + self._effort()
 
     def _effort(self) -> str:
         """How much was tried, in words; empty where that was once."""
@@ -208,7 +208,7 @@ class BusinessFailure(IopError):
     def __str__(self) -> str:
         said = ": ".join(filter(None, (self.failure.code, self.failure.message)))
         request_id = self.reply.request_id if self.reply is not None else None
-        request = f" (request_id {request_id})" if request_id else ""
+        request = f" (request_id {escape_controls(request_id)})" if request_id else ""
         return f"the business refused: {said or 'it gives no reason'}{request}"
 
     def __reduce__(self) -> tuple[Any, ...]:

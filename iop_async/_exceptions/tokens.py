@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._redact import escape_controls
 from .calls import IopError
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class ReauthorizationRequired(TokenError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"seller {self.seller_id} must authorize the app again: {self.reason}"
+        return escape_controls(
+            f"seller {self.seller_id} must authorize the app again: {self.reason}"
+        )
 
 
 class UnknownSeller(ReauthorizationRequired):
@@ -60,7 +63,7 @@ class UnknownSeller(ReauthorizationRequired):
     """
 
     def __str__(self) -> str:
-        return f"seller {self.seller_id} is not known here: {self.reason}"
+        return escape_controls(f"seller {self.seller_id} is not known here: {self.reason}")
 
 
 class RefreshAmbiguous(TokenError):
@@ -85,7 +88,9 @@ class RefreshAmbiguous(TokenError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"the refresh of seller {self.seller_id} may or may not have happened: {self.reason}"
+        return escape_controls(
+            f"the refresh of seller {self.seller_id} may or may not have happened: {self.reason}"
+        )
 
 
 class StoreError(TokenError):
@@ -157,7 +162,7 @@ class NotPersisted(StoreError):
         return type(self), (self.seller_id,), vars(self)
 
     def __str__(self) -> str:
-        return (
+        return escape_controls(
             f"seller {self.seller_id} has authorized, and its token is in memory alone: neither "
             "the store nor a journal took it. Keep this error's token until the store is back"
         )

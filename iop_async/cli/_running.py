@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
@@ -13,9 +13,12 @@ from ._group import Failed
 
 T = TypeVar("T")
 
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+"""The last where a terminal is closed; Windows has none."""
+
 
 def run(do: Callable[[], Awaitable[T]]) -> T:
-    """Run something, and end it by SIGINT and SIGTERM as if it were cancelled.
+    """Run something, and end it by SIGINT, SIGTERM or SIGHUP as if it were cancelled.
 
     Refreshes under way come to their end, files are closed, processes that were started are ended.
     A second signal ends all of it at once. The exit status is then 128 and the signal's number.
@@ -48,7 +51,10 @@ async def _end_on_signal(
     *,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    # What nohup, or a shell for what runs in the background, has us ignore stays ignored.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    with anyio.open_signal_receiver(*heeded) as signals:
         task_status.started()
         async for number in signals:
             received.append(number)

@@ -141,8 +141,9 @@ def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        # Only a literal is sure to stay on this machine; of names, "localhost" does by RFC 6761.
-        return host == "localhost" or host.endswith(".localhost")
+        # Only a literal is sure to stay on this machine; of names, "localhost" alone: those below
+        # it are asked of a name server.
+        return host == "localhost"
 
 
 async def _first_of(listening: asyncio.Event, running: asyncio.Task[None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 from .._closing import ClosesOnExit
 from .._collect_errors import Failures
 from .._exceptions import StoreError
+from .._logs import own_logger
 from .._records import Record
 
 K = TypeVar("K")
@@ -17,7 +17,7 @@ K = TypeVar("K")
 Row: TypeAlias = "Record | StoreError"
 """A row as it was read: the record, or the error that says why it is none."""
 
-_log = logging.getLogger("iop_async.stores")
+_log = own_logger("iop_async.stores")
 
 _MAX_REMEMBERED: Final = 10_000
 """Errors that were logged once, before all are forgotten: memory stays bounded."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import TypeVar
 from anyio.to_thread import run_sync
 
 from .._exceptions import StoreError
+from .._logs import own_logger
 from .._records import Record
 from ..protocols import Sealer
 from ._columns import read_record, to_micros
@@ -23,7 +23,7 @@ from ._files import append, read_lines, replace, try_out
 
 T = TypeVar("T")
 
-_log = logging.getLogger("iop_async.stores")
+_log = own_logger("iop_async.stores")
 
 
 class SpillJournal:

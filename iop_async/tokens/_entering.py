@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 
 from .._exceptions import StoreError
+from .._logs import own_logger
 from ..protocols import TokenStore
 from ..stores import MemoryStore, SpillJournal
 
-_log = logging.getLogger("iop_async.tokens")
+_log = own_logger("iop_async.tokens")
 
 _CHECK_TIMEOUT: Final = 20.0
 """Seconds that a store may take to answer: a connection to it may have to be made first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from functools import partial
@@ -13,6 +12,7 @@ import anyio
 from .._clock import Clock
 from .._collect_errors import MapCollectingErrors
 from .._exceptions import IopError, NotPersisted, TokenError
+from .._logs import own_logger
 from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
 from ..calling import Shut
@@ -31,7 +31,7 @@ from ._transitions import WHEN_DUE, RefreshRequest, refusal
 from ._vault import Vault
 from ._verdicts import is_store_failure
 
-_log = logging.getLogger("iop_async.tokens")
+_log = own_logger("iop_async.tokens")
 
 _LAST_TRY_TIMEOUT: Final = 5.0
 """Seconds for the store to take, in the end, what it did not take before."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,13 +16,14 @@ from attrs import define, field
 
 from .._exceptions import TokenError
 from .._http.loops import is_over
+from .._logs import own_logger
 from ._grant import Grant
 
 Work: TypeAlias = Callable[[], Awaitable[object]]
 Refresh: TypeAlias = Callable[[], Awaitable[Grant]]
 Place: TypeAlias = Literal["here", "elsewhere", "over", "forked"]
 
-_log = logging.getLogger("iop_async.tokens")
+_log = own_logger("iop_async.tokens")
 
 _NAME: Final = "iop_async token manager"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Final
 import anyio
 
 from .._exceptions import StoreError
+from .._logs import own_logger
 from .._records import Record
 from ..stores import SpillJournal
 from ._grant import Grant, changed, newest
@@ -19,7 +19,7 @@ from ._grant_json import from_record, to_record
 from ._stored import Stored
 from ._transitions import has_pair, with_candidate, without_reapproved
 
-_log = logging.getLogger("iop_async.tokens")
+_log = own_logger("iop_async.tokens")
 
 
 _FLUSH_TIMEOUT: Final = 60.0

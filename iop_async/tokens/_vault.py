@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final
@@ -11,6 +10,7 @@ import anyio
 
 from .._collect_errors import MapCollectingErrors
 from .._exceptions import StaleRecord, StoreError, UnknownSeller
+from .._logs import own_logger
 from .._records import Record
 from .._refresh import RefreshPolicy
 from ..protocols import BulkTokenStore, TokenStore
@@ -27,7 +27,7 @@ from ._stored import Leases, Stored
 from ._transitions import without_reapproved
 from ._unpersisted import FLUSH_MAX_IN_FLIGHT, KEEP_TIMEOUT, Unpersisted
 
-_log = logging.getLogger("iop_async.tokens")
+_log = own_logger("iop_async.tokens")
 
 _MAX_READS: Final = 50
 """Grants that callers read at a time: what is written under a lease must not queue behind more."""

@@ -132,7 +132,8 @@ async def local_gateway(sellers: int) -> AsyncIterator[LocalGateway]:
         "--access-seconds": str(ACCESS_MINUTES * 60),
     }
     arguments = [text for option in options.items() for text in option]
-    command = [sys.executable, "-m", "iop_async.cli", "sandbox", *arguments]
+    # -P: whatever the current directory has by the name of a module is not what is run.
+    command = [sys.executable, "-P", "-m", "iop_async.cli", "sandbox", *arguments]
     process: Process
     # A process of its own: its event loop must not slow that of the client.
     async with await anyio.open_process(command, stderr=None) as process, HttpxTransport() as http:

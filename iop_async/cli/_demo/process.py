@@ -50,7 +50,9 @@ async def running_app(
     gateway: LocalGateway, path: Path, on_message: OnMessage
 ) -> AsyncIterator[AppProcess]:
     """Run the app over the store at ``path``; ``on_message`` gets its messages, ``ended`` last."""
-    command = [sys.executable, "-m", f"{__package__}.worker", gateway.url, gateway.panel, str(path)]
+    # -P: whatever the current directory has by the name of a module is not what is run.
+    command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
+    command += [gateway.url, gateway.panel, str(path)]
     process: Process
     async with (
         # Ctrl-C ends the demonstration, which then ends the app: it must not get there first.

@@ -8,9 +8,10 @@ from typing import Final
 
 from pythonjsonlogger.json import JsonFormatter
 
+from ..._logs import own_logger
 from ...tokens import EventKind, TokenEvent
 
-logger: Final = logging.getLogger("iop_async.keep")
+logger: Final = own_logger("iop_async.keep")
 
 _LEVELS: Final[dict[EventKind, int]] = {
     "refreshed": logging.INFO,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from math import ceil
 from typing import Any, Final
@@ -28,8 +27,9 @@ from ..._exceptions import (
     WebhookMessageError,
     WebhookSignatureError,
 )
+from ..._logs import own_logger
 
-_log = logging.getLogger("iop_async.web")
+_log = own_logger("iop_async.web")
 
 
 @frozen

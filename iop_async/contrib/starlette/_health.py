@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from ..._logs import own_logger
 from ...tokens import Health, TokenManager
 
-_log = logging.getLogger("iop_async.web")
+_log = own_logger("iop_async.web")
 
 
 async def health_response(tokens: TokenManager, *, waiting: int) -> Response:

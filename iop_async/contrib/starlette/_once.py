@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,10 +11,11 @@ from typing import Final
 import anyio
 
 from ..._exceptions import StaleRecord, StoreError
+from ..._logs import own_logger
 from ..._records import Record
 from ...protocols import TokenStore
 
-_log = logging.getLogger("iop_async.web")
+_log = own_logger("iop_async.web")
 
 _STORE_TIMEOUT: Final = 2.0
 """Seconds that the store may take to say whether another process was first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from inspect import iscoroutinefunction, isroutine
@@ -13,10 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from ..._exceptions import IopError, UnknownSeller
+from ..._logs import own_logger
 from ...webhooks import PushMessage
 from ._once import Once
 
-_log = logging.getLogger("iop_async.web")
+_log = own_logger("iop_async.web")
 
 Handler: TypeAlias = Callable[[PushMessage], Awaitable[None] | None]
 Verdict: TypeAlias = Literal["taken", "repeated", "full"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from ..._exceptions import (
     WebhookSignatureError,
 )
 from ..._inputs import require_count, require_seconds
+from ..._logs import own_logger
 from ..._models import Token
 from ...oauth import Callback, authorize_url, parse_callback
 from ...tokens import TokenManager
@@ -30,7 +30,7 @@ from ._pages import HEADERS, page
 from ._pushes import Handler, Inbox, TooLarge, call_handler, read_body
 from ._states import StateRefused, States, new_browser, require_state_secret
 
-_log = logging.getLogger("iop_async.web")
+_log = own_logger("iop_async.web")
 
 OnAuthorized: TypeAlias = Callable[[Request, Token], Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
@@ -16,6 +15,7 @@ from redis.exceptions import MaxConnectionsError
 
 from ..._exceptions import StoreError
 from ..._http.loops import PerLoop, start_in
+from ..._logs import own_logger
 from ...protocols import StoreReport
 from .._tasks import Tasks
 from ._clients import ClientSource, is_cluster
@@ -33,7 +33,7 @@ from ._settings import look_at, replicas_asked_for
 
 T = TypeVar("T")
 
-_log = logging.getLogger("iop_async.stores")
+_log = own_logger("iop_async.stores")
 
 _SLOT_TIMEOUT: Final = 30.0
 """Seconds in which the turn of a command comes, or it is not sent."""

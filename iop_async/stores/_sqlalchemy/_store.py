@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..._exceptions import StoreError
 from ..._inputs import require_aware
+from ..._logs import own_logger
 from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
@@ -31,7 +31,7 @@ from ._transactions import Attempts, Transactions
 
 T = TypeVar("T")
 
-_log = logging.getLogger("iop_async.stores")
+_log = own_logger("iop_async.stores")
 
 
 class SQLAlchemyStore(EnteredOnce):
