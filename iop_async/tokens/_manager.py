@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Literal, Self
@@ -22,8 +22,8 @@ from ..protocols import TokenStore
 from ._batch import refresh_due, refresh_many
 from ._composition import make_running, make_vault
 from ._defaults import endpoints_of
-from ._events import Announcer, EventStream
-from ._health import AtStake, Examiner, Health
+from ._events import Announcer
+from ._examiner import Examiner
 from ._importing import Importing
 from ._inputs import (
     Settings,
@@ -33,12 +33,13 @@ from ._inputs import (
     seller_ids_in,
 )
 from ._lifecycle import Lifecycle
-from ._reports import ImportProgress, ImportReport, Progress, RefreshReport, SellerStatus
+from ._observed import Observed
+from ._reports import ImportProgress, ImportReport, Progress, RefreshReport
 from ._running import Running
 from ._seller import ManagedSeller
 
 
-class TokenManager(NotPickled, ClosesOnExit):
+class TokenManager(Observed, NotPickled, ClosesOnExit):
     """Keeps the tokens of any number of sellers fresh, and loses none of them.
 
     Args:
@@ -114,7 +115,6 @@ class TokenManager(NotPickled, ClosesOnExit):
         self._rate = RateLimiter(rate)
         self._announcer = Announcer()
         self._vault = make_vault(client, store, self._policy, self._settings)
-        self._examiner: Examiner | None = None
         self._lifecycle = Lifecycle(self._make_running)
 
     @property
@@ -265,54 +265,6 @@ class TokenManager(NotPickled, ClosesOnExit):
         require_seller_id(seller_id)
         return await self._lifecycle.here.forget(seller_id)
 
-    async def status(self, seller_id: str) -> SellerStatus:
-        """The state of a seller's grant.
-
-        Raises:
-            UnknownSeller: there is none.
-        """
-        require_seller_id(seller_id)
-        return await self._lifecycle.here.status(seller_id)
-
-    @scrubs_frames
-    async def unread(self, seller_id: str) -> tuple[str, ...]:
-        """The answers to a seller's refreshes that nobody could read: secrets, the latest last.
-
-        Each may hold the new pair; a later version of this library reads them again by itself.
-
-        Raises:
-            UnknownSeller: there is no grant of this seller.
-        """
-        require_seller_id(seller_id)
-        return await self._lifecycle.here.unread(seller_id)
-
-    def statuses(self) -> AsyncIterator[SellerStatus]:
-        """The state of every grant, in no order.
-
-        Raises:
-            StoreError: some records cannot be read; all others came before.
-        """
-        return self._lifecycle.here.statuses()
-
-    async def health(self) -> Health:
-        """How this manager is: store, keeper, what is not persisted, and the nearest death.
-
-        Cheap enough for a probe: the store is asked for a few rows, and has five seconds for that.
-        All grants are counted beside it, at most a tenth of the time; ``survey`` is the last
-        count, with its time. ::
-
-            health = await tokens.health()
-            print(health.is_healthy, *health.problems)
-        """
-        _ = self._lifecycle.here
-        assert self._examiner is not None  # noqa: S101 - it is made before that is there
-        return await self._examiner.examine()
-
-    @property
-    def at_stake(self) -> AtStake:
-        """What an end of this process now would leave behind; also while the manager is left."""
-        return AtStake() if self._examiner is None else self._examiner.at_stake
-
     async def tell_expiry(self, seller_id: str, ends_at: datetime | None) -> bool:
         """Tell listeners, as ``authorize_by``, of an end that the platform itself told of.
 
@@ -334,15 +286,6 @@ class TokenManager(NotPickled, ClosesOnExit):
         require_seller_id(seller_id)
         require_aware("ends_at", ends_at)
         return await self._lifecycle.here.tell_expiry(seller_id, ends_at)
-
-    def events(self) -> EventStream:
-        """What happens from now on, in order. A listener that is slow delays nobody.
-
-        The stream ends when the manager is left; between that and entering it again there is
-        nothing to hear, so one that is asked for then is at its end. It may be asked for before
-        the manager is entered.
-        """
-        return self._announcer.listen()
 
     async def __aenter__(self) -> Self:
         await self._lifecycle.enter()
@@ -367,7 +310,7 @@ class TokenManager(NotPickled, ClosesOnExit):
             announcer=self._announcer,
             rate=self._rate,
         )
-        self._examiner = Examiner(running, self._vault, self._clock)
+        self._examiner = Examiner(running, self._vault, self._policy, self._clock)
         return running
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -10,7 +10,6 @@ from typing import Final
 import anyio
 
 from .._clock import Clock
-from .._collect_errors import MapCollectingErrors
 from .._exceptions import IopError, NotPersisted, TokenError
 from .._logs import own_logger
 from .._models import Token
@@ -20,12 +19,11 @@ from ._admission import Admission
 from ._approvals import Succeeds
 from ._events import Announcer
 from ._follower import Follower
-from ._grant import Grant, is_due, refresh_at, renews_by
+from ._grant import Grant, is_due, renews_by
 from ._keeper import Keeper
 from ._lease_renewal import renew_leases
 from ._presentations import Presentations
 from ._refresher import Refresher
-from ._reports import SellerStatus, status_of
 from ._single_flight import Background, Flight, Refresh, SingleFlight
 from ._transitions import WHEN_DUE, RefreshRequest, refusal
 from ._vault import Vault
@@ -237,27 +235,6 @@ class Running:
     async def forget(self, seller_id: str) -> bool:
         """Remove a seller's grant; whether there was one."""
         return await self._vault.forget(seller_id)
-
-    async def status(self, seller_id: str) -> SellerStatus:
-        """The state of a seller's grant."""
-        return self._status(await self._vault.find(seller_id, reload=True))
-
-    async def unread(self, seller_id: str) -> tuple[str, ...]:
-        """The answers to a seller's refreshes that nobody could read."""
-        return (await self._vault.find(seller_id, reload=True)).unread
-
-    def statuses(self) -> AsyncIterator[SellerStatus]:
-        """The state of every grant, in no order."""
-        return MapCollectingErrors(self._status, self._vault.all())
-
-    def _status(self, grant: Grant) -> SellerStatus:
-        return status_of(
-            grant,
-            self._policy.freshness(grant.token, self._clock.now()),
-            refresh_at=refresh_at(grant, self._policy),
-            is_persisted=self._vault.has_stored(grant),
-            is_refreshing=grant.seller_id in self.flights,
-        )
 
     def report(self, error: Exception) -> None:
         """Tell of an error that is no failed refresh."""

@@ -255,6 +255,7 @@ ASK = {
     "status": lambda tokens: tokens.status("1001"),
     "unread": lambda tokens: tokens.unread("1001"),
     "health": lambda tokens: tokens.health(),
+    "tell_expiry": lambda tokens: tokens.tell_expiry("1001", None),
     "seller": lambda tokens: tokens.seller("1001").call("/seller/get"),
     "statuses": lambda tokens: anext(tokens.statuses()),
     "aclose": lambda tokens: tokens.aclose(),
@@ -266,7 +267,7 @@ def test_every_question_to_a_manager_is_among_those_of_the_tests():
     """What is public and waits for something."""
     asked = {
         name
-        for name, method in vars(iop.TokenManager).items()
+        for name, method in inspect.getmembers(iop.TokenManager)
         if not name.startswith("_") and inspect.iscoroutinefunction(inspect.unwrap(method))
     }
     assert asked <= set(ASK)
