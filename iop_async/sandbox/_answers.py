@@ -13,6 +13,7 @@ from urllib.parse import quote
 from attrs import define, evolve, field, frozen
 
 from ..signers import STRING_TO_SIGN_HEADER
+from ._signatures import Mistake
 
 # assumed: no source shows the header.
 JSON: Final = b"application/json;charset=UTF-8"
@@ -42,7 +43,8 @@ class Refusal(Exception):
         message, type, sub_code, sub_message: other words than the dialect's own.
         about: the parameter; the reason why a token is not good; the owner of a limit; a hint.
         seconds: time left of a ban.
-        string_to_sign: the text that the sandbox signed, for a wrong signature.
+        string_to_sign: the text that the sandbox signed, for a wrong signature; ``mistake`` says
+            what the client did.
 
     Example::
 
@@ -64,6 +66,7 @@ class Refusal(Exception):
     about: str = field(default="", kw_only=True)
     seconds: int | None = field(default=None, kw_only=True)
     string_to_sign: str | None = field(default=None, kw_only=True)
+    mistake: Mistake | None = field(default=None, kw_only=True)
 
 
 def missing(name: str) -> Refusal:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ._dialect import Dialect
 from ._gateway import serve_request
+from ._guard import guard
 from ._iop.dialects import REST, SYNC
 from ._pages import consent, panel
 from ._sandbox import Sandbox
@@ -28,7 +29,7 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {
 }
 
 
-def create_app(sandbox: Sandbox) -> ASGIApp:
+def create_app(sandbox: Sandbox, *, is_local: bool = False) -> ASGIApp:
     """The sandbox as an ASGI app, for any server or an in-process client.
 
     A fault that ends the connection needs the sandbox's own server; elsewhere it raises
@@ -40,7 +41,7 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
 
         asgi_app = create_app(Sandbox())  # uvicorn module:asgi_app
     """
-    pages = _pages(sandbox)
+    pages = guard(_pages(sandbox), is_local=is_local)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_date(message: Message) -> None:

@@ -11,6 +11,11 @@ from typing import Final
 # DOC:101617: the zone of every time that TOP reads or writes.
 CHINA: Final = timezone(timedelta(hours=8))
 
+_EARLIEST: Final = datetime(1971, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2500, 1, 1, tzinfo=UTC)
+_MAX_SPEED: Final = 100_000.0
+"""Beyond these a clock would soon be where no date is, and could not be moved back."""
+
 _MILLISECONDS = re.compile(r"\d{13}", re.ASCII).fullmatch
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII).fullmatch
 _CHINA_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII).fullmatch
@@ -43,7 +48,7 @@ class Clock:
         self._origin: datetime = source()
         self._moment: datetime = self._origin
         self._speed: float = 1.0
-        self.skew: float = 0.0
+        self._skew: float = 0.0
 
     def now(self) -> datetime:
         """The moment by which things age."""
@@ -64,25 +69,50 @@ class Clock:
 
     @speed.setter
     def speed(self, factor: float) -> None:
-        if not factor >= 0:
-            msg = f"speed is {factor}; time runs forward, or stands still at 0"
+        if not 0 <= factor <= _MAX_SPEED:
+            msg = (
+                f"speed is {factor}; time runs forward, {_MAX_SPEED:.0f} times as fast at most, or "
+            )
+            msg += "stands still at 0"
             raise ValueError(msg)
         self._jump(self.now())
         self._speed = factor
 
+    @property
+    def skew(self) -> float:
+        """Seconds that the date is ahead of the moment."""
+        return self._skew
+
+    @skew.setter
+    def skew(self, seconds: float) -> None:
+        _moved(self.now(), seconds)
+        self._skew = seconds
+
     def advance(self, seconds: float) -> None:
         """Let this much time pass at once."""
-        self._jump(self.now() + timedelta(seconds=seconds))
+        self._jump(_moved(self.now(), seconds))
 
     def set(self, moment: datetime) -> None:
         """Make it ``moment`` (aware), as the gateway shows it."""
         if moment.utcoffset() is None:
             msg = "the clock is set to an aware datetime, such as 2026-01-01T00:00:00Z"
             raise ValueError(msg)
-        self._jump(moment.astimezone(UTC) - timedelta(seconds=self.skew))
+        self._jump(_moved(moment.astimezone(UTC), -self.skew))
 
     def _jump(self, moment: datetime) -> None:
         self._origin, self._moment = self._source(), moment
+
+
+def _moved(moment: datetime, seconds: float) -> datetime:
+    """Raises ``ValueError`` where a clock that is moved so could not tell the time for long."""
+    try:
+        target = moment + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        target = None
+    if target is None or not _EARLIEST <= target <= _LATEST:
+        msg = f"the clock is kept between {_EARLIEST:%Y-%m-%d} and {_LATEST:%Y-%m-%d}"
+        raise ValueError(msg)
+    return target
 
 
 def milliseconds(text: str) -> datetime | None:

@@ -13,6 +13,7 @@ from ._delivery import apply_fault
 from ._dialect import Address, Dialect, Outcome
 from ._faults import Fault
 from ._parties import SandboxApp, SandboxSeller, Subject
+from ._requests import SeenCall, cut, shown
 from ._wire import GatewayRequest
 
 if TYPE_CHECKING:
@@ -65,12 +66,37 @@ def judge(
     return answers[0] if dialect.join is None else dialect.join(request, answers)
 
 
-def record(sandbox: Sandbox, dialect: Dialect, call: ReceivedCall, code: str) -> None:
-    """Write a call into the ledger."""
+def record(
+    sandbox: Sandbox,
+    dialect: Dialect,
+    call: ReceivedCall,
+    code: str,
+    *,
+    refusal: Refusal | None = None,
+    message: str = "",
+) -> None:
+    """Write a call into the ledger, and among those that people look at."""
     api = dialect.apis.get(call.address.api)
     token = call.request.params.get("refresh_token", "") if api and api.refreshes else ""
     pair = sandbox.grants.find_refresh(token)
-    sandbox.ledger.record(sandbox.clock.now(), call.subject, code, token, pair)
+    now = sandbox.clock.now()
+    sandbox.ledger.record(now, call.subject, code, token, pair)
+    request, subject = call.request, call.subject
+    sandbox.seen.add(
+        SeenCall(
+            at=now,
+            http_method=request.http_method,
+            path=cut(request.path),
+            api=cut(subject.api),
+            app=cut(subject.app),
+            seller_id=subject.seller_id,
+            params=shown(request.params),
+            files=len(request.files),
+            code=code,
+            message=cut(message),
+            mistake=None if refusal is None else refusal.mistake,
+        )
+    )
 
 
 def _answer(
@@ -79,6 +105,7 @@ def _answer(
     """The answer to one call of an app, or of one that was turned away."""
     fault = call.fault
     outcome: Outcome
+    refused, message = None, ""
     if fault is not None and fault.edits and not fault.after:
         outcome, code = {}, f"fault:{fault.kind}"
     else:
@@ -86,8 +113,8 @@ def _answer(
             outcome, code = _perform(sandbox, dialect, call, admitted), "0"
         except Refusal as refusal:
             outcome = dialect.render_error(refusal)
-            code = outcome.code
-    record(sandbox, dialect, call, code)
+            code, refused, message = outcome.code, refusal, outcome.message
+    record(sandbox, dialect, call, code, refusal=refused, message=message)
     if fault is not None and fault.refuses and fault.after:
         outcome = dialect.render_error(fault.refusal(sandbox.clock.now()))
     ids = make_ids(sandbox.clock.wall(), trace=sandbox.profile.trace_id)

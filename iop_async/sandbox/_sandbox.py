@@ -17,6 +17,7 @@ from ._grants import OLD_ACCESS_TOKENS, ROTATIONS, Grants, OldAccessToken, Pair,
 from ._ledger import Ledger
 from ._parties import SandboxApp, SandboxSeller, make_seller
 from ._profiles import PROFILES, Profile, Stage
+from ._requests import SeenCalls
 from ._shapes import Issued
 
 AnswerData: TypeAlias = "Callable[[Mapping[str, str]], Any] | Any"
@@ -89,6 +90,7 @@ class Sandbox:
         )
         self.faults: Faults = Faults()
         self.ledger: Ledger = Ledger()
+        self.seen: SeenCalls = SeenCalls()
         self.answers: dict[str, Run] = {}
         self.apps: dict[str, SandboxApp] = {}
         self.sellers: dict[str, SandboxSeller] = {}

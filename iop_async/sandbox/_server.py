@@ -9,7 +9,6 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -18,6 +17,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ._app import create_app
 from ._delivery import EXTENSION
+from ._guard import is_loopback
 from ._sandbox import Sandbox
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -118,7 +118,7 @@ async def serve(
         async with serve(Sandbox()) as url:
             gateway = iop.gateways.Iop(url)
     """
-    if not (allow_remote or _is_loopback(host)):
+    if not (allow_remote or is_loopback(host)):
         msg = (
             f"the sandbox would listen on {host}, where other machines can read its tokens; "
             "use 127.0.0.1, or say allow_remote=True"
@@ -127,7 +127,7 @@ async def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
         name = f"[{host}]" if ":" in host else host
-        server = _Server(_config(sandbox))
+        server = _Server(_config(create_app(sandbox, is_local=not allow_remote)))
         running = asyncio.create_task(server.serve([listener]))
         try:
             await _first_of(server.listening, running)
@@ -135,15 +135,6 @@ async def serve(
         finally:
             server.stop.set()
             await running
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        # Only a literal is sure to stay on this machine; of names, "localhost" alone: those below
-        # it are asked of a name server.
-        return host == "localhost"
 
 
 async def _first_of(listening: asyncio.Event, running: asyncio.Task[None]) -> None:
@@ -157,9 +148,9 @@ async def _first_of(listening: asyncio.Event, running: asyncio.Task[None]) -> No
         running.result()
 
 
-def _config(sandbox: Sandbox) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(sandbox),
+        app,
         http=_BreakableProtocol,
         ws="none",
         lifespan="off",

@@ -30,6 +30,7 @@ class GatewayRequest:
         files: uploads, measured and forgotten.
         body: a body of a type that holds no parameters.
         client: address of the caller.
+        http_method: with which it came.
     """
 
     path: str
@@ -37,6 +38,7 @@ class GatewayRequest:
     files: tuple[Upload, ...] = ()
     body: bytes = b""
     client: str | None = None
+    http_method: str = "POST"
     _headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
 
     def header(self, name: bytes) -> bytes:
@@ -67,7 +69,9 @@ async def read_request(scope: Scope, receive: Receive, *, json_params: bool) -> 
         elif kind == b"application/json" and json_params:
             params |= _json(body)
             body = b""
-    return GatewayRequest(scope["path"], params, files, body, client, scope["headers"])
+    return GatewayRequest(
+        scope["path"], params, files, body, client, scope["method"], scope["headers"]
+    )
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:

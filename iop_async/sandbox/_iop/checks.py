@@ -16,6 +16,7 @@ from .._answers import Refusal, missing
 from .._clock import china_time, milliseconds, utc_time
 from .._dialect import Address
 from .._parties import SandboxApp
+from .._signatures import find_mistake
 
 # 108069: "within 7200 seconds of UTC".
 WINDOW: Final = timedelta(seconds=7200)
@@ -95,7 +96,10 @@ def _check_signature(
         for signed in choices:
             if compare_digest(signer.sign(app.secret, prefix, signed).encode(), given):
                 return
-    raise Refusal("IncompleteSignature", string_to_sign=string_to_sign(prefix or "", choices[0]))
+    ours = string_to_sign(prefix or "", choices[0])
+    others = rules.signers.values()
+    mistake = find_mistake(app.secret, signer, others, prefix or "", choices[0])
+    raise Refusal("IncompleteSignature", string_to_sign=ours, mistake=mistake)
 
 
 def _signed_choices(params: Mapping[str, str], address: Address) -> Iterator[Mapping[str, str]]:

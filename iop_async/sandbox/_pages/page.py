@@ -11,7 +11,7 @@ _HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "base-uri 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # or a browser does not say whose form it sends
     "x-content-type-options": "nosniff",
 }
 
@@ -53,6 +53,21 @@ button.main { background: var(--main); border-color: var(--main); color: var(--o
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: .35rem .6rem .35rem 0; text-align: left; border-bottom: 1px solid var(--line); }
 .scroll { overflow-x: auto; }
+textarea { font: .9rem/1.4 ui-monospace, monospace; color: inherit; width: 100%; min-height: 5rem;
+  padding: .5rem .7rem; border: 1px solid var(--line); border-radius: 9px;
+  background: var(--card); }
+.row label.grow { flex: 1 1 100%; }
+td form { margin: 0; }
+details { padding: .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+summary { cursor: pointer; }
+summary .bad { color: var(--main); font-weight: 600; }
+dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr);
+  gap: .15rem 1rem; margin: .5rem 0; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+pre { margin: .5rem 0; padding: .6rem .8rem; overflow-x: auto; border: 1px solid var(--line);
+  border-radius: 9px; font: .85rem/1.5 ui-monospace, monospace; }
+mark { background: var(--main); color: var(--on-main); }
 .note { margin-top: 1.5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 """
 
@@ -73,6 +88,14 @@ def error_page(text: str) -> HTMLResponse:
     """A page that says why not."""
     body = f"<h1>This authorization cannot go on</h1>\n<p>{escape(text)}</p>"
     return page("Authorization failed", body, status=400)
+
+
+def mistake_page(text: str) -> HTMLResponse:
+    """A page that says what was wrong with a form of the panel."""
+    body = f"""<h1>That did not work</h1>
+<p>{escape(text)}</p>
+<p><a href="./">Back to the panel</a></p>"""
+    return page("Sandbox", body, status=400)
 
 
 def hidden(**fields: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -15,6 +16,7 @@ from .._faults import parse_fault
 from .._grants import Pair, digest
 from .._parties import SandboxApp, SandboxSeller
 from .._sandbox import Sandbox
+from .page import mistake_page
 from .panel_page import panel_page
 
 Action: TypeAlias = Callable[[Sandbox, Mapping[str, Any]], Any]
@@ -37,9 +39,9 @@ async def run_action(sandbox: Sandbox, request: Request) -> Response:
         elif request.method == "POST":
             members |= await request.json()
         result = action(sandbox, members)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        return JSONResponse({"error": text}, 400)
+        return mistake_page(text) if is_form else JSONResponse({"error": text}, 400)
     return RedirectResponse("./", 303) if is_form else JSONResponse(result)
 
 
@@ -170,8 +172,19 @@ def _answers(sandbox: Sandbox, _members: Mapping[str, Any]) -> Any:
 
 
 def _add_answer(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
-    sandbox.answer(members["api"], members["data"])
+    # A form has text alone.
+    data = json.loads(members["json"]) if "json" in members else members["data"]
+    sandbox.answer(members["api"], data)
     return _answers(sandbox, members)
+
+
+def _forget_answer(sandbox: Sandbox, members: Mapping[str, Any]) -> Any:
+    sandbox.answers.pop(members["api"], None)
+    return _answers(sandbox, members)
+
+
+def _requests(sandbox: Sandbox, _members: Mapping[str, Any]) -> Any:
+    return {"requests": [asdict(call) | {"at": call.at.isoformat()} for call in sandbox.seen.calls]}
 
 
 ACTIONS: Final[Mapping[tuple[str, str], Action]] = {
@@ -187,6 +200,9 @@ ACTIONS: Final[Mapping[tuple[str, str], Action]] = {
     ("DELETE", "grants"): _revoke,
     ("GET", "answers"): _answers,
     ("POST", "answers"): _add_answer,
+    ("DELETE", "answers"): _forget_answer,
+    ("POST", "forget_answer"): _forget_answer,
+    ("GET", "requests"): _requests,
     ("GET", "sellers"): _sellers,
     ("POST", "sellers"): _add_sellers,
     ("GET", "apps"): _apps,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
+from itertools import islice
 
 from starlette.responses import Response
 
 from .._faults import KINDS
 from .._sandbox import Sandbox
 from .page import hidden, page
+from .request_list import requests
 
 _ROWS = 50
 
@@ -45,6 +47,17 @@ yours{skew}.</p>
 <button>Add</button>
 </form>
 <form method="post" action="clear_faults" class="row"><button>Clear all</button></form>
+<h2>Requests</h2>
+{requests(islice(sandbox.seen.calls, _ROWS))}
+<h2>Answers of your own</h2>
+{_answers(sandbox)}
+<form method="post" action="answers" class="row">
+<label class="grow">API<input name="api" required placeholder="/orders/get or a.dotted.name">
+</label>
+<label class="grow">Its answer, as JSON<textarea name="json" required spellcheck="false"
+placeholder='{{"data": {{"count": 0, "orders": []}}}}'></textarea></label>
+<button>Set</button>
+</form>
 <h2>Grants</h2>
 {_grants(sandbox)}
 <h2>Refreshes</h2>
@@ -64,6 +77,16 @@ def _faults(sandbox: Sandbox) -> str:
         for f in sandbox.faults.rules
     ]
     return _table(("Kind", "API", "Seller", "Times left", "Hits"), rows)
+
+
+def _answers(sandbox: Sandbox) -> str:
+    lines = "\n".join(
+        f"<tr><td><code>{escape(api)}</code></td><td><form method='post' action='forget_answer'>"
+        f"{hidden(api=api)}<button>Forget</button></form></td></tr>"
+        for api in sandbox.answers
+    )
+    none = '<p class="soft">None.</p>'
+    return f'<div class="scroll"><table>{lines}</table></div>' if lines else none
 
 
 def _grants(sandbox: Sandbox) -> str:

@@ -17,6 +17,7 @@ from ...signers import HMAC_MD5, TOP_HMAC_SHA256, TOP_MD5, string_to_sign
 from .._answers import Refusal, missing
 from .._clock import china_time, milliseconds
 from .._parties import SandboxApp
+from .._signatures import find_mistake
 from .._wire import GatewayRequest
 
 WINDOW: Final = timedelta(minutes=10)
@@ -78,4 +79,5 @@ def _check_signature(app: SandboxApp, request: GatewayRequest) -> None:
     signer = _SIGNERS.get(request.params.get("sign_method", "md5"))
     given = request.params["sign"].encode()
     if signer is None or not compare_digest(signer.sign(app.secret, signed, {}).encode(), given):
-        raise Refusal("IncompleteSignature", string_to_sign=signed)
+        mistake = find_mistake(app.secret, signer, _SIGNERS.values(), "", request.params)
+        raise Refusal("IncompleteSignature", string_to_sign=signed, mistake=mistake)
