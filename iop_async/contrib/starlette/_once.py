@@ -17,7 +17,7 @@ from ...protocols import TokenStore
 
 _log = own_logger("iop_async.web")
 
-_STORE_TIMEOUT: Final = 2.0
+_STORE_TIMEOUT: Final = 10.0
 """Seconds that the store may take to say whether another process was first."""
 
 _SWEEP_PAUSE: Final = timedelta(minutes=1)
