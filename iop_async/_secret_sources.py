@@ -85,7 +85,7 @@ def _from_file(name: str, path: str) -> str:
 
 
 def _from_command(name: str, command: str) -> str:
-    program, reason = "a command", ""
+    program, reason, output = "a command", "", None
     try:
         arguments = shlex.split(command)
         program = arguments[0]
@@ -93,13 +93,14 @@ def _from_command(name: str, command: str) -> str:
         done = subprocess.run(  # noqa: S603 - no shell; who may name a command may run it
             arguments, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=False
         )
-        if done.returncode == 0:
-            return _text(name, done.stdout)
+        output = done.stdout if done.returncode == 0 else None
         reason = f"ended with status {done.returncode}"
     except subprocess.TimeoutExpired:
         reason = f"did not end within {_TIMEOUT:.0f} s"
     except (OSError, ValueError, IndexError) as error:
         reason = f"cannot be run ({getattr(error, 'strerror', None) or type(error).__name__})"
+    if output is not None:
+        return _text(name, output)
     msg = f"{name} is to be read from {program!r}, which {reason}"
     raise ValueError(msg)
 

@@ -1,6 +1,7 @@
 """The demonstration: it holds, it says so in plain words, and it fails where a grant is lost."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -81,11 +82,19 @@ def test_the_demo_holds_and_prints_plain_lines_where_there_is_no_terminal():
 def test_the_command_fails_where_something_did_not_hold(monkeypatch):
     """Exit status 1."""
 
-    async def fail(*_):
-        return False
+    async def fail(*_, **__):
+        return {"something": True, "something else": False}
 
     monkeypatch.setattr(_demo_command, "demonstrate", fail)
     assert CliRunner().invoke(_commands.commands, ["demo"]).exit_code == 1
+    told = CliRunner().invoke(_commands.commands, ["demo", "--json"])
+    assert json.loads(told.stdout) == {
+        "held": False,
+        "checks": [
+            {"what": "something", "held": True},
+            {"what": "something else", "held": False},
+        ],
+    }
 
 
 class TestAudit:

@@ -8,6 +8,7 @@ import click
 
 from ._demo import demonstrate
 from ._group import Command
+from ._output import print_json, wants_json
 from ._running import run
 
 
@@ -29,4 +30,9 @@ def demo(sellers: int, calls: int, speed: float) -> None:
     Some sellers approve, call and upload, CALLS calls each; then a process keeps the tokens of all
     SELLERS fresh while the gateway fails and while that process itself is killed.
     """
-    sys.exit(0 if run(lambda: demonstrate(sellers, calls, speed)) else 1)
+    checks = run(lambda: demonstrate(sellers, calls, speed, quiet=wants_json()))
+    held = all(checks.values())
+    if wants_json():
+        made = [{"what": what, "held": is_so} for what, is_so in checks.items()]
+        print_json({"held": held, "checks": made})
+    sys.exit(0 if held else 1)

@@ -21,7 +21,9 @@ def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         @wraps(command)
         def run(*args: Any, profile: str | None, config: str | None, **options: Any) -> None:
             given = {name: options.pop(name) for name in names}
-            command(Settings(given, profile=profile, config=config), *args, **options)
+            settings = Settings(given, profile=profile, config=config)
+            settings.take_lines()  # before the command reads the rest
+            command(settings, *args, **options)
 
         decorated: Callable[..., None] = _config(_profile(run))
         for name in reversed(names):

@@ -99,6 +99,12 @@ class Settings:
         self._from_profile = profiles.settings(self._profile, secret)
         self._read: dict[str, str] = {}
 
+    def take_lines(self) -> None:
+        """Read what is to be read from standard input, a line each, in the order of the options."""
+        for name, value in self._given.items():
+            if value == "-":
+                self.get(name)
+
     def get(self, name: str) -> str | None:
         """A setting, read from where it is; ``None`` where nobody gave it.
 

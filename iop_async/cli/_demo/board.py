@@ -139,6 +139,7 @@ class Board:
         states: of every seller; see :data:`STATE_STYLES`.
         figures: counters by their captions.
         recent: the latest events.
+        checks: what was checked, and whether it held.
     """
 
     def __init__(self, console: Console) -> None:
@@ -149,7 +150,7 @@ class Board:
         self.states: dict[str, str] = {}
         self.figures: Counter[str] = Counter()
         self.recent = RecentEvents()
-        self._checks: list[bool] = []
+        self.checks: dict[str, bool] = {}
         self._progress = ("", 0, 1)
         # Transient: at the end the picture goes, and the lines above it stay.
         self._live = Live(self, console=console, refresh_per_second=12, transient=True)
@@ -157,7 +158,7 @@ class Board:
     @property
     def held(self) -> bool:
         """``True`` while no check has failed."""
-        return all(self._checks)
+        return all(self.checks.values())
 
     def section(self, title: str) -> None:
         """Begin a section."""
@@ -185,7 +186,7 @@ class Board:
 
     def check(self, *, held: bool, what: str) -> None:
         """Print the result of a check, and remember it for the verdict."""
-        self._checks.append(held)
+        self.checks[what] = held and self.checks.get(what, True)
         mark = Text("ok   ", "green") if held else Text("FAIL ", "bold red")
         self._console.print(mark.append(what, "default"))
 
