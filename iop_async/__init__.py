@@ -57,6 +57,7 @@ from .protocols import BatchGateway, Caller, Gateway, Signer, TokenStore, Transp
 
 if TYPE_CHECKING:
     from . import stores, tokens
+    from ._fast.transport import FastTransport
     from .tokens import TokenManager
 
     __version__: str
@@ -73,6 +74,7 @@ __all__ = [
     "ClockError",
     "Endpoint",
     "Failure",
+    "FastTransport",
     "File",
     "Freshness",
     "Gateway",
@@ -133,6 +135,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{name}", __name__)
     if name == "TokenManager":
         return import_module(".tokens", __name__).TokenManager
+    if name == "FastTransport":
+        return import_module("._fast.transport", __name__).FastTransport
     if name == "__version__":
         return import_module("importlib.metadata").version("iop-async")
     msg = f"module {__name__!r} has no attribute {name!r}"

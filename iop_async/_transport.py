@@ -1,75 +1,24 @@
-"""Carries requests to a gateway unchanged, and brings the answers. The only door to httpx."""
+"""Carries requests to a gateway unchanged, and brings the answers, over httpcore or httpx."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING
 
-from anyio.lowlevel import current_token
-from attrs import asdict, field, frozen
-
-from ._closing import ClosesOnExit
-from ._http.exchanges import Exchanges, Route, Slots, reserved
-from ._http.failures import forget_frames
-from ._http.loops import PerLoop, start_in
-from ._http.messages import prepare
-from ._http.streams import CHUNK_BYTES, Upload
-from ._inputs import require_count, require_seconds
+from ._http.exchanges import Route, reserved
+from ._http.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from ._http.tls import tls_context
+from ._http.transport import MAX_ANSWER_BYTES, LoopTransport
 from ._scrub import scrubs_frames
-from ._wire import Body, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    import ssl
-
     from ._http.borrowed import AsyncClient, ClientRoute
 
-MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+__all__ = ["DEFAULT_TIMEOUTS", "MAX_ANSWER_BYTES", "HttpxTransport", "Timeouts"]
 
 
-def _seconds(default: float) -> Any:
-    def validate(_instance: object, attribute: Any, value: object) -> None:
-        require_seconds(attribute.name, value)
-
-    return field(default=default, validator=validate)
-
-
-def _require_timeouts(value: object) -> None:
-    if not isinstance(value, Timeouts):
-        msg = f"timeouts is {value!r}; give iop_async.Timeouts(total=...)"
-        raise TypeError(msg)
-
-
-@frozen(kw_only=True)
-class Timeouts:
-    """Limits on the duration of a request: seconds, more than 0; ``None`` waits for ever.
-
-    Attributes:
-        connect: until a new connection stands; once for TCP and once for TLS.
-        read: until the answer begins, and between any two pieces of it.
-        write: for each piece (256 KiB) of a large request.
-        pool: waiting for a connection while all are in use.
-        total: for everything, from waiting for a connection to the last byte of the answer.
-
-    Time is never up before what has arrived was read: a process that stood still for a minute gets
-    the answers that came meanwhile, and a moment (2 s at most) to take them in.
-
-    Example::
-
-        transport = iop.HttpxTransport(timeouts=iop.Timeouts(read=10, total=20))
-    """
-
-    connect: float | None = _seconds(10)
-    read: float | None = _seconds(30)
-    write: float | None = _seconds(30)
-    pool: float | None = _seconds(10)
-    total: float | None = _seconds(60)
-
-
-DEFAULT_TIMEOUTS: Final = Timeouts()
-
-
-class HttpxTransport(ClosesOnExit):
+class HttpxTransport(LoopTransport):
     """Carries requests over HTTP, any number at a time; satisfies ``protocols.Transport``.
 
     Args:
@@ -123,85 +72,22 @@ class HttpxTransport(ClosesOnExit):
         max_waiting: int = 10_000,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        _require_timeouts(timeouts)
-        require_count("max_connections", max_connections)
-        require_count("max_waiting", max_waiting)
-        require_count("max_answer_bytes", max_answer_bytes)
+        super().__init__(timeouts, max_connections, max_waiting, max_answer_bytes)
         if client is not None and proxy is not None:
             msg = "give either a client or a proxy; a client of yours has its own"
             raise ValueError(msg)
-        self._timeouts: dict[str, float | None] = asdict(timeouts)
-        self._limit = max_answer_bytes
-        self._user_agent = _user_agent()
-        self._max_waiting = max_waiting
-        self._max_connections = max_connections
         self._client_route = None if client is None else _client_route(client, self._timeouts)
         if self._client_route is None:
             self._pool_routes = _pool_routes(self._timeouts, proxy)
-        self._exchanges = PerLoop(self._begin_exchanges)
-        self._closed = False
 
-    def _begin_exchanges(self) -> Exchanges:
-        calls, tokens = self._max_connections, reserved(self._max_connections)
-        if self._client_route is not None:
-            most = min(calls, self._client_route.max_connections)
-            tokens = reserved(most)
-            calls = max(1, most - tokens)
-        slots = Slots(calls, tokens, wait=self._timeouts["pool"], max_waiting=self._max_waiting)
-        route = self._client_route or self._pool_routes(max_connections=calls)
-        return Exchanges(route, slots, self._timeouts)
+    def _shares(self) -> tuple[int, int]:
+        if self._client_route is None:
+            return super()._shares()
+        most = min(self._max_connections, self._client_route.max_connections)
+        return max(1, most - reserved(most)), reserved(most)
 
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """One exchange. A redirect is an answer like any other.
-
-        Raises:
-            OSError, TypeError, ValueError: a file cannot be opened or is open in text mode, the URL
-                is none; nothing was sent.
-            TransportError: no complete answer came back.
-            ProtocolError: the answer is too large, or its compression is broken.
-            RuntimeError: the transport is closed.
-        """
-        if self._closed:
-            raise _closed()
-        is_small = isinstance(request.body, bytes) and len(request.body) <= CHUNK_BYTES
-        upload = None if is_small else await _open(request.body)
-        try:
-            outgoing = prepare(request, upload, user_agent=self._user_agent, limit=self._limit)
-            exchanges = self._exchanges.here()
-            if self._closed:  # by another thread, which may not have seen this event loop
-                raise _closed()
-            return await exchanges.exchange(outgoing)
-        finally:
-            if upload is not None:
-                upload.close()
-
-    async def aclose(self) -> None:
-        """Close all connections; requests under way fail with a ``TransportError``.
-
-        Those of this event loop are closed when this returns; other event loops are told to close
-        theirs, and do so when they come to it.
-        """
-        self._closed = True
-        here = current_token()
-        for event_loop, exchanges in self._exchanges.items():
-            if event_loop != here:
-                start_in(event_loop, exchanges.aclose)
-        await self._exchanges.here().aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-
-async def _open(body: Body) -> Upload:
-    try:
-        return await Upload.open(body)
-    except (OSError, TypeError, ValueError) as exc:
-        forget_frames(exc)
-        raise
-
-
-def _closed() -> RuntimeError:
-    return RuntimeError("this transport is closed; make a new one")
+    def _route(self, max_connections: int) -> Route:
+        return self._client_route or self._pool_routes(max_connections=max_connections)
 
 
 # Imported here because httpcore takes almost as long to import as all the rest: by whoever makes a
@@ -218,29 +104,3 @@ def _pool_routes(timeouts: Mapping[str, float | None], proxy: object) -> Callabl
 
     through = None if proxy is None else Proxy.of(proxy)
     return partial(PoolRoute, timeouts=timeouts, tls=tls_context, proxy=through)
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """The TLS context of this process: making one costs 50 ms and 0.7 MB.
-
-    Raises:
-        ValueError: ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` names nothing usable.
-    """
-    import httpx
-
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        msg = f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}"
-        raise ValueError(msg) from error
-
-
-@cache
-def _user_agent() -> bytes:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"iop-async/{version('iop-async')}".encode()
-    except PackageNotFoundError:  # bundled into an application
-        return b"iop-async"

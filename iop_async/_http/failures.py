@@ -22,12 +22,36 @@ _LIBRARIES: Final = frozenset(
 _SYSTEM: Final = frozenset({"builtins", "socket", "ssl"})
 
 
-class PoolTimeout(Exception):
-    """No slot came free in time. Named as httpx and httpcore name it."""
+class ExchangeFailure(Exception):
+    """A failure of our own. Its kinds are named as httpx and httpcore name theirs."""
 
 
-class QueueFull(Exception):
+class PoolTimeout(ExchangeFailure):
+    """No slot came free in time."""
+
+
+class QueueFull(ExchangeFailure):
     """Too many wait already."""
+
+
+class ConnectTimeout(ExchangeFailure):
+    """No connection in time."""
+
+
+class ConnectError(ExchangeFailure):
+    """No connection."""
+
+
+class WriteTimeout(ExchangeFailure):
+    """A piece of the request was not taken in time."""
+
+
+class LocalProtocolError(ExchangeFailure):
+    """The request is none that can be sent."""
+
+
+class RemoteProtocolError(ExchangeFailure):
+    """The answer is none, or not all of one."""
 
 
 @frozen
@@ -81,7 +105,8 @@ def translate(
     words = rule.words.format_map(timeouts)
     message = f"{outgoing.where}: {words}" + (f" ({reason})" if reason else "")
     # Only our own connections raise httpcore's errors; a client of the user's may use the proxy.
-    if rule.words.startswith("no connection") and _library(exc) == "httpcore":
+    is_ours = _library(exc) == "httpcore" or isinstance(exc, ConnectError | ConnectTimeout)
+    if rule.words.startswith("no connection") and is_ours:
         setting = _unused_proxy(outgoing.base)
         if setting is not None:
             message += f"; {setting} of the environment is not used: say HttpxTransport(proxy=...)"
@@ -118,7 +143,7 @@ def _library(exc: BaseException | None) -> str:
 def _rule_for(exc: BaseException) -> _Rule | None:
     if isinstance(exc, BaseExceptionGroup):
         return next(filter(None, map(_rule_for, exc.exceptions)), None)
-    if isinstance(exc, UploadBroken | PoolTimeout | QueueFull):
+    if isinstance(exc, ExchangeFailure | UploadBroken):
         return _RULES[type(exc).__name__]
     for cls in type(exc).__mro__:
         if cls.__module__.partition(".")[0] in _LIBRARIES or cls in (OSError, TimeoutError):

@@ -161,6 +161,9 @@ class ReceivedAnswer:
         headers: as received.
         limit: bytes accepted, both as received and decoded.
         decoded: what comes is decoded already, whatever the headers say.
+
+    Attributes:
+        headers: names in lower case.
     """
 
     def __init__(
@@ -172,14 +175,14 @@ class ReceivedAnswer:
         decoded: bool = False,
     ) -> None:
         self._status = status
-        self._headers = _text_headers(headers)
+        self.headers = _text_headers(headers)
         self._limit = limit
         self._parts: list[bytes] = []
         self._raw: list[bytes] = []
         self._received = self._size = 0
         self._complaint: str | None = None
         self._decoder: Decoder | None = None
-        encoding = self._headers.get("content-encoding")
+        encoding = self.headers.get("content-encoding")
         if encoding is not None and not decoded:
             self._choose_decoder(encoding.strip().lower())
 
@@ -274,7 +277,7 @@ class ReceivedAnswer:
                 content=self.excerpt,
                 retryable=self._decoder is not None and not is_large,  # damaged on its way
             )
-        return HttpResponse(self._status, self._headers, b"".join(self._parts))
+        return HttpResponse(self._status, self.headers, b"".join(self._parts))
 
 
 def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -7,7 +7,6 @@ forget a socket whose TLS handshake is cancelled.
 
 from __future__ import annotations
 
-import select
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ssl import SSLContext, SSLError, SSLObject, SSLWantReadError
@@ -19,6 +18,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .messages import Outgoing, require_time
+from .pool import has_input
 from .proxies import Proxy
 from .streams import CLOSE_TIMEOUT
 
@@ -145,20 +145,10 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return _is_readable(self._socket.fileno()) or (
+            return has_input(self._socket.fileno()) or (
                 self._tls is not None and _holds_more(self._tls)
             )
         return self._tls if info == "ssl_object" else None
-
-
-def _is_readable(fd: int) -> bool:
-    if fd < 0:
-        return True
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([fd], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _holds_more(tls: SSLObject) -> bool:

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 
 import anyio
 import httpx
+import sniffio
 
-from iop_async import HttpRequest, HttpxTransport, Timeouts, TransportError
+from iop_async import FastTransport, HttpRequest, HttpxTransport, Timeouts, TransportError
 
 
 async def main(base, seconds, count):
@@ -21,6 +22,7 @@ async def main(base, seconds, count):
             outcomes[name] = str(error)
 
     async with AsyncExitStack() as stack:
+        backend = sniffio.current_async_library()
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         transports = {}
         for phase in ("read", "total"):
@@ -28,6 +30,9 @@ async def main(base, seconds, count):
             own = await stack.enter_async_context(HttpxTransport(timeouts=timeouts))
             transports[f"own-{phase}"] = own
             transports[f"client-{phase}"] = HttpxTransport(client, timeouts=timeouts)
+            if backend == "asyncio":
+                fast = await stack.enter_async_context(FastTransport(timeouts=timeouts))
+                transports[f"fast-{phase}"] = fast
         async with anyio.create_task_group() as tasks:
             for kind, transport in transports.items():
                 for number in range(count):

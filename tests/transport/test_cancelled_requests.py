@@ -21,7 +21,7 @@ from transport_helpers import (
     until,
 )
 
-from iop_async import HttpxTransport, TransportError
+from iop_async import TransportError
 from iop_async._transport import Timeouts
 
 
@@ -29,15 +29,15 @@ from iop_async._transport import Timeouts
     "respond",
     [answers_twice, lambda received, _: answer(received.target.encode()) + answer(b"{}")],
 )
-def test_what_comes_after_an_answer_is_not_the_next_answer(run, respond):
+def test_what_comes_after_an_answer_is_not_the_next_answer(run, door, respond):
     """It might be a token, and the next request that of another seller."""
     with Server(respond) as server:
-        run(partial(each_gets_its_own, server, 10))
+        run(partial(each_gets_its_own, door, server, 10))
 
 
-def test_task_cancelled_while_it_waits_costs_no_slot(run, server):
+def test_task_cancelled_while_it_waits_costs_no_slot(run, door, server):
     async def scenario():
-        async with HttpxTransport(max_connections=1) as transport:
+        async with door(max_connections=1) as transport:
             slots = slots_of(transport)
             slot = await slots.acquire("calls")
             async with anyio.create_task_group() as tasks:
@@ -52,13 +52,13 @@ def test_task_cancelled_while_it_waits_costs_no_slot(run, server):
     run(scenario)
 
 
-def test_task_cancelled_while_it_connects_leaves_no_socket(run):
+def test_task_cancelled_while_it_connects_leaves_no_socket(run, door):
     async def greet(reader, writer):
         while await reader.read(1000):
             pass
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(transport.send, get(server.base.replace("http", "https")))
                 await until(lambda: server.open == 1)
@@ -71,9 +71,9 @@ def test_task_cancelled_while_it_connects_leaves_no_socket(run):
 
 
 @pytest.mark.parametrize("respond", [silence, trickle])
-def test_connection_of_a_cancelled_request_is_not_used_again(run, respond):
+def test_connection_of_a_cancelled_request_is_not_used_again(run, door, respond):
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(transport.send, get(server.base))
                 await until(lambda: server.requests)
@@ -86,9 +86,9 @@ def test_connection_of_a_cancelled_request_is_not_used_again(run, respond):
         run(scenario)
 
 
-async def test_cancellation_of_asyncio_comes_through_untouched():
+async def test_cancellation_of_asyncio_comes_through_untouched(door):
     with Server(silence) as server:
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             task = asyncio.create_task(transport.send(get(server.base)))
             await until(lambda: server.requests)
             task.cancel("because")
@@ -97,16 +97,16 @@ async def test_cancellation_of_asyncio_comes_through_untouched():
             assert_all_free(transport)
 
 
-async def test_timeout_of_the_caller_stays_a_timeout():
+async def test_timeout_of_the_caller_stays_a_timeout(door):
     with Server(silence) as server:
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await transport.send(get(server.base))
             assert_all_free(transport)
 
 
-def test_whatever_is_cancelled_each_answer_belongs_to_its_request(run):
+def test_whatever_is_cancelled_each_answer_belongs_to_its_request(run, door):
     """Hundreds of requests, a flaky server, and cancellations at random moments."""
     chance = random.Random(1)
 
@@ -152,7 +152,7 @@ def test_whatever_is_cancelled_each_answer_belongs_to_its_request(run):
 
     async def scenario():
         timeouts = Timeouts(read=5, pool=0.1)
-        async with HttpxTransport(max_connections=20, timeouts=timeouts) as transport:
+        async with door(max_connections=20, timeouts=timeouts) as transport:
             async with anyio.create_task_group() as tasks:
                 for number in range(500):
                     tasks.start_soon(send, transport, number)

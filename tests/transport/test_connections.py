@@ -1,6 +1,7 @@
 """What the connection pool promises: one limit, in order, most recently used first, no leaks."""
 
 import asyncio
+from functools import partial
 
 import anyio
 import httpcore
@@ -10,7 +11,10 @@ from transport_helpers import assert_all_free, get, pool_of, slots_of, until
 
 from iop_async import HttpxTransport, TransportTimeout
 from iop_async._http import connections as connections_module
-from iop_async._http.connections import ConnectionPool
+from iop_async._http import pool as pool_module
+from iop_async._http.connections import Connection
+from iop_async._http.messages import prepare
+from iop_async._http.pool import ConnectionPool
 from iop_async._transport import Timeouts
 
 
@@ -25,13 +29,22 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(connections_module, "monotonic", clock)
+    monkeypatch.setattr(pool_module, "monotonic", clock)
     return clock
+
+
+def pool_of_httpcore(limit, *, tls=pytest.fail):
+    return ConnectionPool(limit, make=partial(Connection, tls=tls))
 
 
 async def used(pool, base):
     """A connection that has carried one request, still lent."""
     connection = await pool.acquire(base)
+    if isinstance(connection, asyncio.Protocol):
+        if not connection.is_reusable:
+            await connection.connect()
+        await connection.exchange(prepare(get(base), None, user_agent=b"", limit=1000))
+        return connection
     headers = [(b"host", b"x")]
     response = await connection.handle_async_request(
         httpcore.Request("GET", f"{base}/", headers=headers)
@@ -57,9 +70,9 @@ def test_a_connection_in_use_again_waits_for_no_lock(run, server, monkeypatch):
     run(scenario)
 
 
-def test_connection_is_used_again(run, server):
+def test_connection_is_used_again(run, door, server):
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             for _ in range(5):
                 await transport.send(get(server.base))
 
@@ -71,7 +84,7 @@ def test_most_recently_used_connection_comes_first(run, server):
     """The others grow old and are closed, so their number follows the load."""
 
     async def scenario():
-        pool = ConnectionPool(10, tls=pytest.fail)
+        pool = pool_of_httpcore(10)
         first, second, third = [await used(pool, server.base) for _ in range(3)]
         for connection in (first, third, second):
             await pool.release(connection)
@@ -88,7 +101,7 @@ def test_most_recently_used_connection_comes_first(run, server):
     run(scenario)
 
 
-def test_there_are_never_more_connections_than_the_limit(run):
+def test_there_are_never_more_connections_than_the_limit(run, door):
     """Counted where it matters, at the server, and over all origins together."""
 
     async def respond(received, writer):
@@ -97,7 +110,7 @@ def test_there_are_never_more_connections_than_the_limit(run):
 
     async def scenario():
         async with (
-            HttpxTransport(max_connections=3) as transport,
+            door(max_connections=3) as transport,
             anyio.create_task_group() as tasks,
         ):
             for number in range(30):
@@ -110,9 +123,9 @@ def test_there_are_never_more_connections_than_the_limit(run):
     assert server.accepted == 3
 
 
-def test_requests_that_wait_are_served_in_order(run, server):
+def test_requests_that_wait_are_served_in_order(run, door, server):
     async def scenario():
-        async with HttpxTransport(max_connections=1) as transport:
+        async with door(max_connections=1) as transport:
             slots = slots_of(transport)
             slot = await slots.acquire("calls")
             async with anyio.create_task_group() as tasks:
@@ -128,11 +141,11 @@ def test_requests_that_wait_are_served_in_order(run, server):
     assert targets == [f"/{number}" for number in range(20)] + ["/late"]
 
 
-def test_connection_that_the_server_has_closed_is_not_used(run, server):
+def test_connection_that_the_server_has_closed_is_not_used(run, door, server):
     """A request on it would fail, and nobody could say whether it was applied."""
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             async with anyio.create_task_group() as tasks:
                 for _ in range(5):
                     tasks.start_soon(transport.send, get(server.base))
@@ -144,9 +157,9 @@ def test_connection_that_the_server_has_closed_is_not_used(run, server):
     run(scenario)
 
 
-def test_connection_is_dropped_when_the_server_says_so(run):
+def test_connection_is_dropped_when_the_server_says_so(run, door):
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             for _ in range(2):
                 await transport.send(get(server.base))
             assert pool_of(transport).open == 0
@@ -156,19 +169,19 @@ def test_connection_is_dropped_when_the_server_says_so(run):
     assert server.accepted == 2
 
 
-def test_idle_connections_grow_old(run, server, clock):
+def test_idle_connections_grow_old(run, door, server, clock):
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             pool = pool_of(transport)
             three = [await used(pool, server.base) for _ in range(3)]
             for connection in three:
                 await pool.release(connection)
                 clock.now += 1
-            clock.now += connections_module.KEEPALIVE_TIMEOUT - 2
+            clock.now += pool_module.KEEPALIVE_TIMEOUT - 2
             await transport.send(get(server.base))
             assert pool.open == pool.idle == 1
             await until(lambda: server.open == 1)
-            clock.now += connections_module.KEEPALIVE_TIMEOUT
+            clock.now += pool_module.KEEPALIVE_TIMEOUT
             await transport.send(get(server.base))
             assert pool.open == 1
 
@@ -176,11 +189,11 @@ def test_idle_connections_grow_old(run, server, clock):
     assert server.accepted == 4
 
 
-def test_idle_connections_of_other_origins_grow_old_too(run, server, clock):
+def test_idle_connections_of_other_origins_grow_old_too(run, door, server, clock):
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             await transport.send(get(other.base))
-            clock.now += connections_module.KEEPALIVE_TIMEOUT
+            clock.now += pool_module.KEEPALIVE_TIMEOUT
             await transport.send(get(server.base))
             assert pool_of(transport).open == 1
             await until(lambda: other.open == 0)
@@ -189,9 +202,9 @@ def test_idle_connections_of_other_origins_grow_old_too(run, server, clock):
         run(scenario)
 
 
-def test_at_the_limit_the_oldest_idle_connection_of_another_origin_makes_room(run, server):
+def test_at_the_limit_the_oldest_idle_connection_of_another_origin_makes_room(run, door, server):
     async def scenario():
-        async with HttpxTransport(max_connections=3) as transport:
+        async with door(max_connections=3) as transport:
             pool = pool_of(transport)
             for origin in (first, second, second):
                 connection = await used(pool, origin.base)
@@ -208,9 +221,9 @@ def test_at_the_limit_the_oldest_idle_connection_of_another_origin_makes_room(ru
         run(scenario)
 
 
-def test_many_origins_at_once_stay_below_the_limit(run, server):
+def test_many_origins_at_once_stay_below_the_limit(run, door, server):
     async def scenario():
-        async with HttpxTransport(max_connections=4) as transport:
+        async with door(max_connections=4) as transport:
             async with anyio.create_task_group() as tasks:
                 for number in range(60):
                     base = (server, second, third)[number % 3].base
@@ -224,10 +237,10 @@ def test_many_origins_at_once_stay_below_the_limit(run, server):
         assert sum(len(each.requests) for each in (server, second, third)) == 60
 
 
-def test_failed_connections_leave_nothing_behind(run):
+def test_failed_connections_leave_nothing_behind(run, door):
     async def scenario():
         timeouts = Timeouts(connect=0.02)
-        async with HttpxTransport(max_connections=2, timeouts=timeouts) as transport:
+        async with door(max_connections=2, timeouts=timeouts) as transport:
             for _ in range(5):
                 with pytest.raises(TransportTimeout):
                     await transport.send(get(server.base.replace("http", "https")))
@@ -248,7 +261,7 @@ def test_tls_context_that_cannot_be_made_costs_no_slot(run):
         raise FileNotFoundError("SSL_CERT_FILE")
 
     async def scenario():
-        pool = ConnectionPool(1, tls=tls)
+        pool = pool_of_httpcore(1, tls=tls)
         for _ in range(2):
             with pytest.raises(FileNotFoundError):
                 await pool.acquire("https://127.0.0.1:1")
@@ -259,7 +272,7 @@ def test_tls_context_that_cannot_be_made_costs_no_slot(run):
 
 def test_connection_that_comes_back_after_closing_is_closed(run, server):
     async def scenario():
-        pool = ConnectionPool(2, tls=pytest.fail)
+        pool = pool_of_httpcore(2, tls=pytest.fail)
         lent = await used(pool, server.base)
         await pool.aclose()
         await pool.release(lent)
@@ -274,7 +287,7 @@ def test_cost_of_a_request_does_not_grow_with_the_connections(server):
     looked_at = []
 
     async def scenario():
-        pool = ConnectionPool(300, tls=pytest.fail)
+        pool = pool_of_httpcore(300, tls=pytest.fail)
         for connection in [await used(pool, server.base) for _ in range(300)]:
             await pool.release(connection)
         has_expired = connections_module.Connection.has_expired
@@ -303,7 +316,7 @@ async def test_task_cancelled_while_room_is_made_costs_no_slot(monkeypatch):
             await asyncio.sleep(10)
 
     with Server() as server, Server() as other:
-        pool = ConnectionPool(1, tls=pytest.fail)
+        pool = pool_of_httpcore(1, tls=pytest.fail)
         old = await used(pool, other.base)
         await pool.release(old)
         with monkeypatch.context() as patch:

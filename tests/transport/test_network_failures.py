@@ -6,7 +6,6 @@ import socket
 import warnings
 
 import anyio
-import httpcore
 import httpx
 import pytest
 from loopback import Server, answer
@@ -77,7 +76,7 @@ def test_failure_to_connect_means_nothing_was_sent(run, make_transport):
             assert type(error) is TransportError
             assert not error.may_have_been_applied
             assert "no connection (Connection refused)" in str(error)
-            assert isinstance(error.__cause__, httpcore.ConnectError | httpx.ConnectError)
+            assert type(error.__cause__).__name__ == "ConnectError"
             assert_no_secret(error)
 
     run(scenario)
@@ -135,9 +134,9 @@ def test_timeout_before_the_request_means_nothing_was_sent(run, make_transport, 
         (Timeouts(total=0.1), "no complete answer within 0.1 s"),
     ],
 )
-def test_timeout_while_waiting_means_nothing_was_sent(run, timeouts, words):
+def test_timeout_while_waiting_means_nothing_was_sent(run, door, timeouts, words):
     async def scenario():
-        async with HttpxTransport(timeouts=timeouts, max_connections=1) as transport:
+        async with door(timeouts=timeouts, max_connections=1) as transport:
             slot = await slots_of(transport).acquire("calls")
             error = await failure_of(transport, secretive(server), TransportTimeout)
             assert not error.may_have_been_applied

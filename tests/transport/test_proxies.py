@@ -114,7 +114,7 @@ def test_a_proxy_that_is_not_there_is_an_error(run):
 
 @pytest.mark.parametrize("setting", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_a_proxy_of_the_environment_is_named_where_no_connection_came_about(
-    run, monkeypatch, setting
+    run, door, monkeypatch, setting
 ):
     """By the name of the setting: its value may hold a password."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -123,7 +123,7 @@ def test_a_proxy_of_the_environment_is_named_where_no_connection_came_about(
     url = f"http://127.0.0.1:{free_port()}/a"
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             return str(await failure_of(transport, get(url)))
 
     assert "proxy" not in run(scenario)

@@ -5,7 +5,6 @@ from loopback import Server, answer
 from services import free_port
 from transport_helpers import CANARY, FORM, TRICKY, failure_of, get, post, report
 
-from iop_async import HttpxTransport
 from iop_async._http.messages import prepare
 
 
@@ -81,9 +80,9 @@ def test_host_header_names_the_port_where_it_is_unusual(url, host):
         f"https://user:password@a.example/?x={CANARY}",
     ],
 )
-def test_url_that_cannot_be_sent_as_it_is_is_refused(run, url):
+def test_url_that_cannot_be_sent_as_it_is_is_refused(run, door, url):
     async def scenario():
-        error = await failure_of(HttpxTransport(), get(url), ValueError)
+        error = await failure_of(door(), get(url), ValueError)
         assert CANARY not in report(error)
 
     run(scenario)
@@ -111,18 +110,18 @@ def test_redirects_are_not_followed_and_cookies_not_kept(run, make_transport):
     assert not any("cookie" in request.headers for request in server.requests)
 
 
-def test_proxies_of_the_environment_are_not_used(run, server, monkeypatch):
+def test_proxies_of_the_environment_are_not_used(run, door, server, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             assert (await transport.send(get(server.base))).status == 200
 
     run(scenario)
 
 
-def test_head_and_body_travel_in_one_piece(run):
+def test_head_and_body_travel_in_one_piece(run, door):
     """One packet and one TLS record, not two."""
     pieces = []
 
@@ -131,7 +130,7 @@ def test_head_and_body_travel_in_one_piece(run):
         writer.write(answer())
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             await transport.send(post(f"{server.base}/rest", b"a=1"))
 
     with Server(greet=greet) as server:

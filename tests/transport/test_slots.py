@@ -219,7 +219,7 @@ def test_a_few_connections_are_for_tokens(connections, for_tokens):
     assert reserved(connections) == for_tokens
 
 
-def test_connections_stay_below_both_limits_together(run):
+def test_connections_stay_below_both_limits_together(run, door):
     """Counted at the server: those of calls, and the few for tokens."""
 
     async def respond(received, writer):
@@ -227,7 +227,7 @@ def test_connections_stay_below_both_limits_together(run):
         return answer()
 
     async def scenario():
-        async with HttpxTransport(max_connections=4) as transport:
+        async with door(max_connections=4) as transport:
             async with anyio.create_task_group() as tasks:
                 for number in range(30):
                     tasks.start_soon(transport.send, get(f"{server.base}/{number}"))

@@ -1,7 +1,7 @@
 """Whom a transport trusts."""
 
 import ssl
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import trustme
@@ -18,8 +18,9 @@ from transport_helpers import (
     secretive,
 )
 
-from iop_async import HttpxTransport
-from iop_async import _transport as transport_module
+from iop_async import _transport as httpx_door
+from iop_async._fast import transport as fast_door
+from iop_async._http import tls
 
 
 @pytest.fixture
@@ -38,8 +39,9 @@ def server(authority):
 @pytest.fixture(autouse=True)
 def fresh_context(monkeypatch):
     """The context of the process is made once; these tests need others."""
-    fresh = transport_module.cache(transport_module.tls_context.__wrapped__)
-    monkeypatch.setattr(transport_module, "tls_context", fresh)
+    fresh = cache(tls.tls_context.__wrapped__)
+    for module in (httpx_door, fast_door):
+        monkeypatch.setattr(module, "tls_context", fresh)
     return fresh
 
 
@@ -58,13 +60,13 @@ def test_certificate_of_nobody_known_is_refused(run, make_transport, server):
 
 
 def test_authority_in_ssl_cert_file_is_trusted(
-    run, authority, server, monkeypatch, tmp_path, fresh_context
+    run, door, authority, server, monkeypatch, tmp_path, fresh_context
 ):
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
     async def scenario():
-        async with HttpxTransport() as transport, HttpxTransport() as another:
+        async with door() as transport, door() as another:
             for _ in range(3):
                 response = await transport.send(post(f"{server.base}/rest", b"x" * 100_000))
                 assert response.content == b"{}"
@@ -76,7 +78,7 @@ def test_authority_in_ssl_cert_file_is_trusted(
 
 
 def test_what_comes_after_an_answer_is_not_the_next_answer(
-    run, authority, monkeypatch, tmp_path, fresh_context
+    run, door, authority, monkeypatch, tmp_path, fresh_context
 ):
     """... not even from within the TLS machinery; see the test of the same name elsewhere."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -84,14 +86,14 @@ def test_what_comes_after_an_answer_is_not_the_next_answer(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     with Server(answers_twice, tls=context) as server:
-        run(partial(each_gets_its_own, server, 10))
+        run(partial(each_gets_its_own, door, server, 10))
 
 
-def test_certificate_file_that_is_missing_is_named(run, server, monkeypatch, tmp_path):
+def test_certificate_file_that_is_missing_is_named(run, door, server, monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             error = await failure_of(transport, get(server.base), ValueError)
             assert "SSL_CERT_FILE" in str(error)
             assert_all_free(transport)
@@ -99,12 +101,14 @@ def test_certificate_file_that_is_missing_is_named(run, server, monkeypatch, tmp
     run(scenario)
 
 
-def test_certificate_for_another_host_is_refused(run, authority, server, monkeypatch, tmp_path):
+def test_certificate_for_another_host_is_refused(
+    run, door, authority, server, monkeypatch, tmp_path
+):
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
     async def scenario():
-        async with HttpxTransport() as transport:
+        async with door() as transport:
             url = server.base.replace("localhost", "127.0.0.1")
             error = await failure_of(transport, get(url))
             assert "certificate verify failed" in str(error)

@@ -18,13 +18,13 @@ from transport_helpers import (
     until,
 )
 
-from iop_async import HttpxTransport, TransportError
+from iop_async import TransportError
 from iop_async._transport import Timeouts
 from iop_async.protocols import Transport
 
 
-def test_it_is_a_transport():
-    assert isinstance(HttpxTransport(), Transport)
+def test_it_is_a_transport(door):
+    assert isinstance(door(), Transport)
 
 
 def test_closed_transport_says_so(run, make_transport, server):
@@ -39,9 +39,9 @@ def test_closed_transport_says_so(run, make_transport, server):
     run(scenario)
 
 
-def test_closing_closes_idle_connections(run, server):
+def test_closing_closes_idle_connections(run, door, server):
     async def scenario():
-        transport = HttpxTransport()
+        transport = door()
         await transport.send(get(server.base))
         assert server.open == 1
         await transport.aclose()
@@ -79,12 +79,12 @@ def test_closing_breaks_off_what_is_under_way(run, make_transport):
     assert [e.may_have_been_applied for e in errors].count(True) == len(server.requests)
 
 
-def test_closing_works_in_a_cancelled_scope(run, server):
+def test_closing_works_in_a_cancelled_scope(run, door, server):
     """``async with`` around a task that is cancelled ends there."""
 
     async def scenario():
         with anyio.CancelScope() as scope:
-            async with HttpxTransport() as transport:
+            async with door() as transport:
                 await transport.send(get(server.base))
                 scope.cancel()
                 await anyio.sleep(1)
@@ -94,19 +94,19 @@ def test_closing_works_in_a_cancelled_scope(run, server):
 
 
 @pytest.mark.parametrize("name", ["max_connections", "max_waiting", "max_answer_bytes"])
-def test_limits_are_whole_numbers_from_one(name):
+def test_limits_are_whole_numbers_from_one(door, name):
     for bad in (0, -1):
         with pytest.raises(ValueError, match=f"{name} is {bad}; give a whole number from 1"):
-            HttpxTransport(**{name: bad})
+            door(**{name: bad})
     for bad in ("100", 2.5, None, True):
         with pytest.raises(TypeError, match=f"{name} is {bad!r}; give a whole number"):
-            HttpxTransport(**{name: bad})
+            door(**{name: bad})
 
 
 @pytest.mark.parametrize("timeouts", [30, None, httpx.Timeout(5), {"read": 5}])
-def test_what_is_no_timeouts_is_refused_at_once(timeouts):
+def test_what_is_no_timeouts_is_refused_at_once(door, timeouts):
     with pytest.raises(TypeError, match=r"give iop_async\.Timeouts\(total="):
-        HttpxTransport(timeouts=timeouts)
+        door(timeouts=timeouts)
 
 
 @pytest.mark.parametrize("name", ["connect", "read", "write", "pool", "total"])

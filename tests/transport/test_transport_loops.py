@@ -15,7 +15,11 @@ from transport_helpers import failure_of, get, pool_of, silence, until
 from iop_async import HttpxTransport
 
 
-def test_each_of_many_threads_has_connections_of_its_own():
+def backends_of(door):
+    return ["asyncio", "trio"] if door is HttpxTransport else ["asyncio", "asyncio"]
+
+
+def test_each_of_many_threads_has_connections_of_its_own(door):
     """Every answer arrives, and belongs to its request; the limit holds in each event loop."""
 
     async def respond(received, writer):
@@ -34,11 +38,11 @@ def test_each_of_many_threads_has_connections_of_its_own():
         together.wait(60)
 
     together = threading.Barrier(4)
-    transport = HttpxTransport(max_connections=3)
+    transport = door(max_connections=3)
     with Server(respond) as server, ThreadPoolExecutor(4) as threads:
         runs = [
             threads.submit(anyio.run, scenario, number, backend=backend)
-            for number, backend in enumerate(["asyncio", "trio"] * 2)
+            for number, backend in enumerate(backends_of(door) * 2)
         ]
         for run in runs:
             run.result()
@@ -46,9 +50,9 @@ def test_each_of_many_threads_has_connections_of_its_own():
         assert server.most_open <= 12
 
 
-def test_event_loops_one_after_the_other_leave_nothing(server):
+def test_event_loops_one_after_the_other_leave_nothing(door, server):
     """Nobody closes the transport in between, as in a task queue that runs each task anew."""
-    transport = HttpxTransport()
+    transport = door()
 
     async def scenario():
         for _ in range(3):
@@ -56,7 +60,7 @@ def test_event_loops_one_after_the_other_leave_nothing(server):
         assert server.open == 1
 
     for number in range(6):
-        anyio.run(scenario, backend=("asyncio", "trio")[number % 2])
+        anyio.run(scenario, backend=backends_of(door)[number % 2])
         gc.collect()
         anyio.run(until, lambda: server.open == 0)
     assert server.accepted == 6
@@ -69,10 +73,10 @@ def test_event_loops_one_after_the_other_leave_nothing(server):
     anyio.run(last)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_closing_in_one_event_loop_closes_it_in_all(run, backend):
+@pytest.mark.parametrize("number", [0, 1])
+def test_closing_in_one_event_loop_closes_it_in_all(run, door, number):
     """What is under way there ends with an error, and its connections are closed."""
-    transport = HttpxTransport()
+    transport = door()
     idle, ended = threading.Event(), []
 
     def respond(received, writer):
@@ -92,7 +96,9 @@ def test_closing_in_one_event_loop_closes_it_in_all(run, backend):
         ended.append(await failure_of(transport, get(server.base), RuntimeError))
 
     async def scenario():
-        thread = threading.Thread(target=anyio.run, args=[elsewhere], kwargs={"backend": backend})
+        thread = threading.Thread(
+            target=anyio.run, args=[elsewhere], kwargs={"backend": backends_of(door)[number]}
+        )
         thread.start()
         await transport.send(get(server.base))
         await until(idle.is_set)
@@ -108,9 +114,9 @@ def test_closing_in_one_event_loop_closes_it_in_all(run, backend):
     assert "make a new one" in str(refusal)
 
 
-async def test_a_transport_outlives_an_event_loop_that_was_never_closed(server):
+async def test_a_transport_outlives_an_event_loop_that_was_never_closed(door, server):
     """Closing does not wait for a loop that does not run."""
-    transport = HttpxTransport()
+    transport = door()
     loop = asyncio.new_event_loop()
     await asyncio.to_thread(loop.run_until_complete, transport.send(get(server.base)))
     await transport.send(get(server.base))
@@ -123,9 +129,10 @@ async def test_a_transport_outlives_an_event_loop_that_was_never_closed(server):
 
 FORKING = """
 import asyncio, os, sys
-from iop_async import HttpRequest, HttpxTransport
+import iop_async
+from iop_async import HttpRequest
 
-transport = HttpxTransport()
+transport = getattr(iop_async, sys.argv[2])()
 
 async def send(name):
     response = await transport.send(HttpRequest("GET", sys.argv[1] + name))
@@ -146,10 +153,10 @@ with asyncio.Runner() as runner:
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
-def test_a_forked_child_does_not_touch_the_connections_of_its_parent():
+def test_a_forked_child_does_not_touch_the_connections_of_its_parent(door):
     """On the same socket each would read answers of the other."""
     with Server(lambda received, _: answer(received.target.encode())) as server:
-        script = [sys.executable, "-W", "error", "-c", FORKING, server.base]
+        script = [sys.executable, "-W", "error", "-c", FORKING, server.base, door.__name__]
         shown = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
     assert (shown.returncode, shown.stderr) == (0, "")
     used = [(request.target, request.connection) for request in server.requests]
