@@ -10,7 +10,7 @@ import attrs
 
 import iop_async as iop
 from iop_async.contrib.otel import Telemetry
-from iop_async.testing import FakeCaller
+from iop_async.testing import FakeCaller, FakeTransport
 
 
 class VaultSigner:
@@ -71,6 +71,12 @@ async def surface(app: iop.App) -> None:
         assert_type(await iop.auth.refresh_token(caller, refresh_token="r"), iop.Token)
 
     transport: iop.Transport = iop.HttpxTransport(timeouts=iop.Timeouts(total=5))
+    transport = iop.FastTransport(timeouts=iop.Timeouts(total=5), max_connections=500)
+    assert_type(await iop.FastTransport().send(iop.HttpRequest("GET", "u")), iop.HttpResponse)
+    async with iop.FastTransport() as fast:
+        assert_type(fast, iop.FastTransport)
+    transport = FakeTransport({"code": "0"})
+    transport = FakeTransport(lambda request: iop.TransportError(request.method))
     signer: iop.Signer = iop.signers.HMAC_SHA256
     plugged: iop.protocols.TokenGateway = gateway
     pluggable: tuple[iop.Transport, iop.Signer, iop.Gateway] = (transport, signer, plugged)

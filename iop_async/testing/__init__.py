@@ -1,7 +1,7 @@
 """For the tests of those who use this library.
 
-:class:`FakeCaller` answers calls from a dict, and :class:`MovableClock` lets thirty days pass at
-once. :class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a
+:class:`FakeCaller` answers calls from a dict, :class:`FakeTransport` the requests of a real client,
+and :class:`MovableClock` lets thirty days pass at once. :class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a
 test, for stores of your own; it needs pytest, as the fixtures do.
 
 Example::
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ._clock import MovableClock
     from ._conformance import StoreConformance
     from ._fake import FakeCaller
+    from ._transport import FakeTransport
 
-__all__ = ["FakeCaller", "MovableClock", "StoreConformance"]
+__all__ = ["FakeCaller", "FakeTransport", "MovableClock", "StoreConformance"]
 
 if find_spec("pytest") is not None:
     import_module("pytest").register_assert_rewrite(f"{__name__}._conformance")
@@ -39,6 +40,8 @@ def __getattr__(name: str) -> Any:
         return import_module("._conformance", __name__).StoreConformance
     if name == "FakeCaller":
         return import_module("._fake", __name__).FakeCaller
+    if name == "FakeTransport":
+        return import_module("._transport", __name__).FakeTransport
     if name == "MovableClock":
         return import_module("._clock", __name__).MovableClock
     msg = f"module {__name__!r} has no attribute {name!r}"

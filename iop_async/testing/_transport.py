@@ -1,9 +1,59 @@
-"""A transport that leaves nothing open."""
+"""Transports for tests: one that sends nothing, one that leaves nothing open."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+from typing import Any, TypeAlias
+
 from .._transport import HttpxTransport
 from .._wire import HttpRequest, HttpResponse
+
+Answer: TypeAlias = HttpResponse | BaseException | Mapping[str, Any]
+Answers: TypeAlias = Answer | Callable[[HttpRequest], Answer | Awaitable[Answer]]
+
+
+class FakeTransport:
+    """Answers requests without sending them, and remembers them.
+
+    Where a :class:`~iop_async.testing.FakeCaller` stands in the place of a client, this stands
+    below one: signing, retries, limits and decoding are the real ones. Mocks of HTTP libraries see
+    no :class:`~iop_async.FastTransport`; this is what takes its place in tests.
+
+    Args:
+        answers: what comes back for every request: a dict, which is sent as JSON with status 200, a
+            whole :class:`~iop_async.HttpResponse`, an exception to raise, or a callable that is
+            given the request and returns one of those, or awaits it.
+
+    Attributes:
+        requests: every request so far, as a :class:`~iop_async.HttpRequest`.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self.requests: list[HttpRequest] = []
+        self._answers = answers
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Remember a request, and answer it."""
+        self.requests.append(request)
+        answer: Any = self._answers
+        if callable(answer):
+            answer = answer(request)
+        if isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, BaseException):
+            raise answer.with_traceback(None)  # it may be raised again, and would grow each time
+        if isinstance(answer, HttpResponse):
+            return answer
+        content = json.dumps(answer).encode()
+        return HttpResponse(200, {"content-type": "application/json"}, content)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def __repr__(self) -> str:
+        return f"FakeTransport({len(self.requests)} requests)"
 
 
 class FleetingTransport:

@@ -21,6 +21,7 @@ APIS = {
     "write": "/sandbox/echo",
     "upload": "/image/upload",
 }
+DOORS = [iop.HttpxTransport, iop.FastTransport]
 TIMEOUTS = iop.Timeouts(read=2.0)
 
 PASSES, LOST, FINAL, HARMLESS = "passes", "lost", "final", "harmless"
@@ -88,8 +89,8 @@ class Cell:
 class Counting:
     """A transport that counts the requests of each API."""
 
-    def __init__(self):
-        self._transport = iop.HttpxTransport(timeouts=TIMEOUTS)
+    def __init__(self, door):
+        self._transport = door(timeouts=TIMEOUTS)
         self.requests = Counter()
 
     async def send(self, request):
@@ -100,9 +101,9 @@ class Counting:
         await self._transport.aclose()
 
 
-async def meet(gateway, app, *, code, refresh_token, access_token):
+async def meet(door, gateway, app, *, code, refresh_token, access_token):
     """One call of each kind, at a time; what came of each."""
-    transport = Counting()
+    transport = Counting(door)
     cells = {}
     async with iop.Client(app, gateway, transport=transport) as client:
         seller = client.as_seller(access_token)
@@ -152,7 +153,8 @@ def show(rows):
         print(f"{fault:<28}" + "".join(f"{cells[kind]!s:<30}" for kind in APIS))
 
 
-async def test_faults_of_the_sandbox(app, gateway, sandbox):
+@pytest.mark.parametrize("door", DOORS)
+async def test_faults_of_the_sandbox(door, app, gateway, sandbox):
     """No write is made twice, and no read fails that a second try saves."""
     rows = {}
     for fault, (fields, sort) in OF_THE_SANDBOX.items():
@@ -162,6 +164,7 @@ async def test_faults_of_the_sandbox(app, gateway, sandbox):
         for api in APIS.values():
             sandbox.fail(fault.split()[0], api=api, **fields)
         cells = rows[fault] = await meet(
+            door,
             gateway,
             app,
             code=code,
@@ -174,7 +177,8 @@ async def test_faults_of_the_sandbox(app, gateway, sandbox):
     show(rows)
 
 
-async def test_faults_of_a_raw_server(app):
+@pytest.mark.parametrize("door", DOORS)
+async def test_faults_of_a_raw_server(door, app):
     """Below what a gateway says: bytes and connections."""
     token = {"access_token": "a", "refresh_token": "r", "expires_in": 100, "code": "0", "data": {}}
     fine = answer(json.dumps(token).encode())
@@ -190,6 +194,7 @@ async def test_faults_of_a_raw_server(app):
 
         with Server(once) as server:
             cells = rows[fault] = await meet(
+                door,
                 iop.gateways.Iop(server.base),
                 app,
                 code="c",
