@@ -17,11 +17,7 @@ class FastTransport(LoopTransport):
     """Carries requests over asyncio at a fraction of the cost; satisfies ``protocols.Transport``.
 
     It does what :class:`~iop_async.HttpxTransport` does and raises what that raises, with an
-    ``asyncio.Protocol`` of its own and httptools (extra ``fast``) in the place of httpcore::
-
-        transport = iop.FastTransport()
-        async with transport, iop.Client(app, gateway, transport=transport) as client:
-            reply = await client.call("/order/get", {"order_id": 42})
+    ``asyncio.Protocol`` of its own and httptools (extra ``fast``) in the place of httpcore.
 
     It runs on asyncio and uvloop. Under trio, through a proxy, and over a client of yours use
     :class:`~iop_async.HttpxTransport`. Nothing that mocks httpx or httpcore sees it; tests give a
@@ -46,6 +42,14 @@ class FastTransport(LoopTransport):
 
     Raises:
         ValueError: a proxy is given.
+
+    Example::
+
+        async with (
+            iop.FastTransport(max_connections=500) as transport,
+            iop.Client(app, gateway, transport=transport) as client,
+        ):
+            await client.as_seller(token).call("/orders/get")
     """
 
     @scrubs_frames

@@ -1,8 +1,9 @@
 """For the tests of those who use this library.
 
 :class:`FakeCaller` answers calls from a dict, :class:`FakeTransport` the requests of a real client,
-and :class:`MovableClock` lets thirty days pass at once. :class:`StoreConformance` is every promise of :class:`~iop_async.protocols.TokenStore` as a
-test, for stores of your own; it needs pytest, as the fixtures do.
+and :class:`MovableClock` lets thirty days pass at once. :class:`StoreConformance` is every promise
+of :class:`~iop_async.protocols.TokenStore` as a test, for stores of your own; it needs pytest, as
+the fixtures do.
 
 Example::
 

@@ -28,6 +28,14 @@ class FakeTransport:
 
     Attributes:
         requests: every request so far, as a :class:`~iop_async.HttpRequest`.
+
+    Example::
+
+        from iop_async.testing import FakeTransport
+
+        transport = FakeTransport({"code": "0", "data": {"order_id": 42}})
+        async with iop.Client(app, gateway, transport=transport) as client:
+            reply = await client.call("/order/get", {"order_id": 42})
     """
 
     def __init__(self, answers: Answers) -> None:
