@@ -2,14 +2,23 @@
 
 import signal
 import socket
+from datetime import UTC, datetime
 
+import anyio
 import pytest
 from browser import chromium, look_at, person
-from keep_helpers import setup
+from keep_helpers import APP, setup
 from prometheus_client.parser import text_string_to_metric_families
 from test_cli import run
 
+import iop_async as iop
+from iop_async.cli._keep.metrics import Metrics
+from iop_async.hooks import Request, Response
+from iop_async.stores import from_url
+
 REFRESH = "/auth/token/refresh"
+ODD = "<i>&\"'1005"
+"""A seller whose id is HTML."""
 
 
 def samples(text):
@@ -25,7 +34,8 @@ def samples(text):
 def served(tmp_path_factory):
     """A keeper that refreshes five sellers every few seconds, one of whom fails at first."""
     folder = tmp_path_factory.mktemp("keep")
-    with setup(folder, access_seconds=3) as made:
+    sellers = ["1001", "1002", "1003", "1004", ODD]
+    with setup(folder, access_seconds=3, sellers=sellers) as made:
         made.sandbox.fail("status", status=503, api=REFRESH, seller_id="1003", times=1)
         with made.keeper("--dashboard") as keeper:
             keeper.wait_for(lambda: keeper.said("refreshed: seller 1003"))
@@ -67,6 +77,21 @@ def test_a_prometheus_reads_the_metrics(served):
     assert not any(set(labels) & set(made.sandbox.sellers) for _, *labels in found)
 
 
+def test_outcomes_are_few_and_only_of_refreshes():
+    """Whatever a transport raises, and whatever else the client calls."""
+    metrics = Metrics()
+    for number in range(50):
+        for lane in ("tokens", "calls"):
+            request = Request(
+                api=f"/api/{number}", http_method="POST", url="https://a.b", lane=lane, attempt=1,
+                sent_at=datetime.now(UTC),
+            )  # fmt: skip
+            metrics.observe(Response(request=request, seconds=0.1, error=f"Odd{number}"))
+    found = samples(metrics.render(None, is_up=False, missed=0).decode())
+    counted = {key: value for key, value in found.items() if key[0].endswith("seconds_count")}
+    assert {key[1]: value for key, value in counted.items()} == {"success": 0, "other": 50}
+
+
 def test_the_log_is_json_and_nothing_says_a_secret(served):
     made, keeper = served
     pages = [keeper.get(path).text for path in ("/metrics", "/healthz", "/dashboard")]
@@ -86,6 +111,28 @@ def test_a_page_of_another_name_reads_nothing(served):
     for path in ("/dashboard", "/metrics", "/healthz"):
         evil = httpx.get(f"{keeper.url}{path}", headers={"host": "evil.example"})
         assert evil.status_code == 400
+
+
+def test_no_id_becomes_html(served):
+    _, keeper = served
+    page = keeper.get("/dashboard").text
+    assert "&lt;i&gt;" in page
+    assert "<i>" not in page
+
+
+async def test_a_follower_reads_what_it_refreshes(served):
+    """An application beside it has good tokens, without refreshing any."""
+    made, _ = served
+    async with (
+        from_url(made.store_url) as store,
+        iop.Client(APP, iop.gateways.Iop(made.gateway)) as client,
+        iop.TokenManager(client, store, role="follower") as tokens,
+    ):
+        first = await tokens.token("1001")
+        while (token := await tokens.token("1001")) == first:
+            await anyio.sleep(0.2)
+        assert token.issued_at > first.issued_at
+        assert not (await tokens.seller("1001").call("/seller/get")).failed
 
 
 async def test_the_dashboard_in_a_browser(served, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from types import TracebackType
 from typing import Final
 
 from pythonjsonlogger.json import JsonFormatter
@@ -46,6 +47,13 @@ def log_json(level: str) -> None:
     for name in ("httpx", "httpcore", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    logger.critical("ended by an error that nobody expected", exc_info=(kind, error, traceback))
 
 
 def log_event(event: TokenEvent) -> None:

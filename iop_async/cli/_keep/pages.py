@@ -71,8 +71,9 @@ def _facts(watch: Watch, health: Health | None) -> dict[str, Any]:
     if health is None:
         return {"status": watch.phase}
     death = health.nearest_death
+    verdict = "ok" if health.is_healthy else "problem"
     return {
-        "status": "ok" if health.is_healthy and watch.phase == "keeping" else watch.phase,
+        "status": verdict if watch.phase == "keeping" else watch.phase,
         "problems": list(health.problems),
         "store": not health.store_error,
         "keeper": health.keeper,
