@@ -3,18 +3,25 @@
 import ast
 import asyncio
 import builtins
-import hmac
+import configparser
 import inspect
+import json
 import re
+import secrets
+import shlex
 import textwrap
+import tomllib
 from pathlib import Path
 
+import click
 import httpx
 import pytest
+import yaml
 from kms import kms_client, running_kms
 
 import iop_async as iop
 from iop_async import _exceptions
+from iop_async.cli._commands import commands
 from iop_async.sandbox import Sandbox, SandboxApp, running
 
 pytest_plugins = ["pytester"]
@@ -24,14 +31,15 @@ BLOCKS = re.findall(r"^ *```python\n(.*?)^ *```", README, re.MULTILINE | re.DOTA
 OF_OTHERS = re.compile(r"\b(?:Lazop\w+|auth\.execute|add_api_param)\b")
 """Code of the official SDK, which ``test_lazop_sdk.py`` executes."""
 APP = iop.App("12345678", "helloworld")
-BODY = b'{"seller_id": "1001", "message_type": 0, "site": "lazada_sg", "data": {"order_id": "42"}}'
 
 
 @pytest.fixture
 def sandbox(monkeypatch, tmp_path):
     """In the place of every market that the README calls, and a seller who approves."""
     sandbox = Sandbox(apps=[SandboxApp(APP.key, APP.secret)], old_access_token="stays")
+    monkeypatch.setenv("IOP_APP_KEY", APP.key)
     monkeypatch.setenv("IOP_APP_SECRET", APP.secret)
+    monkeypatch.setenv("WEB_SECRET", secrets.token_urlsafe())
     monkeypatch.setenv("IOP_STORE", "sqlite:///tokens.db")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "front.png").write_bytes(b"\x89PNG")
@@ -62,8 +70,6 @@ async def test_the_code_runs_from_top_to_bottom(sandbox, monkeypatch, capsys):
     namespace = {
         "secret": APP.secret,
         "code": sandbox.authorize("1001"),
-        "raw_body": BODY,
-        "headers": {"Authorization": signed(BODY)},
     }
     monkeypatch.setattr(builtins, "input", lambda _prompt: approved(namespace["page"]))
     with running_kms(APP.secret, monkeypatch) as service:
@@ -80,15 +86,53 @@ async def test_the_code_runs_from_top_to_bottom(sandbox, monkeypatch, capsys):
     assert "'order_id': '42'" in printed
 
 
-def signed(body):
-    return hmac.digest(APP.secret.encode(), APP.key.encode() + body, "sha256").hex()
-
-
 def test_the_test_that_uses_the_fixtures_passes(pytester):
     """As a user's suite runs it, with the plugin of anyio."""
     (test,) = [block for block in BLOCKS if block.startswith("# test_")]
     pytester.makepyfile(test)
     pytester.runpytest_subprocess("-q", "-p", "no:asyncio").assert_outcomes(passed=2)
+
+
+def lines_of_shells():
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
+        yield from block.replace("\\\n", " ").splitlines()
+
+
+def test_every_command_line_is_one_that_the_program_takes():
+    """Its commands and options; nothing is run."""
+    parsed = 0
+    for line in lines_of_shells():
+        command = re.search(r"(?<![\w'-])iop-async (.*)", line)
+        if command:
+            arguments = shlex.split(command[1].partition(" > ")[0], comments=True)
+            look_at(commands, arguments)
+            parsed += 1
+    assert parsed > 20
+
+
+def look_at(command, arguments):
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(None, name)
+        assert command is not None, name
+    command.make_context(command.name, arguments, resilient_parsing=True)
+
+
+@pytest.mark.parametrize(
+    ("language", "read"),
+    [
+        ("toml", tomllib.loads),
+        ("json", json.loads),
+        ("yaml", yaml.safe_load),
+        ("ini", configparser.ConfigParser(strict=False, interpolation=None).read_string),
+    ],
+)
+def test_what_is_to_be_put_into_a_file_can_be_read(language, read):
+    """As its language is."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        read(block)
 
 
 def test_two_commands_do_all_set_up():
@@ -126,7 +170,9 @@ def test_every_link_leads_somewhere_and_the_contents_name_every_chapter():
 
 def test_the_table_of_errors_has_every_error():
     """And says of each whether it is retryable."""
-    chapter = README.partition("\n## What each error means\n")[2].partition("\n## ")[0]
+    chapter = README.partition("\n## What each error means and what to do\n")[2].partition("\n## ")[
+        0
+    ]
     rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", chapter, re.MULTILINE)
     classes = {
         name: value
