@@ -110,12 +110,18 @@ def test_every_command_line_is_one_that_the_program_takes():
     assert parsed > 20
 
 
+def test_an_option_that_there_is_not_is_found():
+    """Else the test above would show nothing."""
+    with pytest.raises(click.NoSuchOption):
+        look_at(commands, ["login", "--nothing"])
+
+
 def look_at(command, arguments):
     while isinstance(command, click.Group):
         name, *arguments = arguments
         command = command.get_command(None, name)
         assert command is not None, name
-    command.make_context(command.name, arguments, resilient_parsing=True)
+    command.make_parser(click.Context(command)).parse_args(arguments)
 
 
 @pytest.mark.parametrize(
