@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -256,6 +258,57 @@ def test_on_a_terminal_there_is_a_live_picture_and_ctrl_c_ends_it():
     assert STATE_STYLES["fresh"].sign in text
     assert text.rstrip().endswith("Error: ended by SIGINT")
     assert "Traceback" not in text
+
+
+def children(pid):
+    """The processes that a process has started and that run."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(tmp_path, number):
+    """Neither the gateway nor the app, whose process is in the midst of its work, nor the folder.
+
+    A closed terminal is a signal as well, and so is Ctrl-C, which a shell gives to none of them.
+    """
+    with subprocess.Popen(
+        [*DEMO, "--sellers", "4", "--calls", "1"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while len(children(process.pid)) < 2 or not list(tmp_path.glob("*/tokens.db")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        started = children(process.pid)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert f"ended by {number.name}" in err
+    assert not [pid for pid in started if Path(f"/proc/{pid}/exe").exists()]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_no_module_of_the_current_directory_is_run(tmp_path, monkeypatch):
+    """Whatever stands there by the name of one that the processes of the demonstration import."""
+    here = tmp_path / "somewhere"
+    here.mkdir()
+    for name in ("anyio", "click", "httpx", "starlette", "uvicorn", "iop_async", "json"):
+        (here / f"{name}.py").write_text("raise SystemExit('run from the current directory')")
+    monkeypatch.chdir(here)
+    messages = []
+    async with (
+        local_gateway(1) as gateway,
+        running_app(gateway, tmp_path / "tokens.db", messages.append) as app,
+    ):
+        await app.authorize("1001", await gateway.approve("1001"))
+        assert await app.stop() == 0
+    assert {"authorized": "1001"} in messages
 
 
 def read_terminal(terminal):

@@ -18,7 +18,10 @@ wanted_as_json: Final[ContextVar[bool]] = ContextVar("wanted_as_json", default=F
 
 # In JSON they stand within strings alone, but for the line ends of an indentation.
 _UNFIT: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_IN_PYTHON: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=True\b")
+_IN_PYTHON: Final = re.compile(
+    r"\b(?:[A-Z]\w+\((?:\.\.\., )?)?"
+    r"(?P<name>[a-z]+(?:_[a-z]+)*)=(?:True\b|'(?P<text>[^']*)'|(?P<any>\.\.\.))\)?"
+)
 
 
 def wants_json() -> bool:
@@ -54,6 +57,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
+    text = spoken(text)
     if wants_json():
         click.echo(json_text({"warning": legible(text)}), err=True)
     else:
@@ -117,4 +121,9 @@ def _plain(value: Any) -> Any:
 
 def spoken(text: str) -> str:
     """What a message of the library says to a programmer, said to a person at a shell."""
-    return _IN_PYTHON.sub(lambda found: f"--{found[1].replace('_', '-')}", text)
+    return _IN_PYTHON.sub(_as_option, text)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    value = found["text"] or ("URL" if found["any"] else "")
+    return f"--{found['name'].replace('_', '-')} {value}".rstrip()

@@ -8,6 +8,7 @@ from cli_helpers import SECRET, invoke
 from jsonschema import Draft202012Validator
 
 from iop_async.cli._commands import commands
+from iop_async.cli._output import spoken
 from iop_async.stores import EncryptedStore
 
 SCHEMA = json.loads((Path(__file__).parent / "output_schema.json").read_text())
@@ -150,6 +151,29 @@ def test_a_retry_is_told_as_it_happens(kept):
     kinds = [event["event"] for event in events]
     assert kinds == ["request", "response", "retry", "request", "response"]
     assert [each["status"] for each in events if each["event"] == "response"] == [503, 200]
+
+
+@pytest.mark.parametrize(
+    ("to_a_programmer", "to_a_person"),
+    [
+        ("use https, or say allow_http=True", "use https, or say --allow-http"),
+        ("say TokenManager(..., journal='tokens.spill')", "say --journal tokens.spill"),
+        ("a journal: say journal='tokens.spill'", "a journal: say --journal tokens.spill"),
+        ("is not used: say HttpxTransport(proxy=...)", "is not used: say --proxy URL"),
+        ("and accept_plain=True was not given", "and --accept-plain was not given"),
+        ("a URL takes encrypt=env:NAME once", "a URL takes encrypt=env:NAME once"),
+        ("(request_id 0ba2) x=1", "(request_id 0ba2) x=1"),
+    ],
+)
+def test_messages_speak_to_a_person_at_a_shell(to_a_programmer, to_a_person):
+    """Of options, and not of the arguments of a class."""
+    assert spoken(to_a_programmer) == to_a_person
+
+
+def test_a_proxy_of_the_environment_is_told_of_by_the_option(shop):
+    """By a real failure of the transport."""
+    done = shop.invoke("call", "/a", "--gateway", "https://127.0.0.1:9", HTTPS_PROXY="http://p:1")
+    assert "https_proxy of the environment is not used: say --proxy URL" in done.err
 
 
 def test_help_and_version_are_for_people():

@@ -67,7 +67,9 @@ async def test_two_sandboxes_do_not_know_each_other():
             assert answer["code"] == "IllegalAccessToken"
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.0.2.1", "example.com", "shop.localhost", ""]
+)
 async def test_it_listens_to_this_machine_only_unless_told(host):
     with pytest.raises(ValueError, match="allow_remote=True"):
         async with serve(Sandbox(), host=host):
