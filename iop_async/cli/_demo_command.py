@@ -13,13 +13,22 @@ from ._running import run
 
 
 @click.command(cls=Command)
-@click.option("--sellers", default=200, show_default=True, type=click.IntRange(min=1, max=500))
-@click.option("--calls", default=25, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--sellers",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=1, max=500),
+    metavar="NUMBER",
+)
+@click.option(
+    "--calls", default=25, show_default=True, type=click.IntRange(min=1), metavar="NUMBER"
+)
 @click.option(
     "--speed",
     default=60.0,
     show_default=True,
     type=click.FloatRange(min=20, max=120),
+    metavar="FACTOR",
     help="Simulated seconds in a second, for the tokens that live minutes.",
 )
 def demo(sellers: int, calls: int, speed: float) -> None:

@@ -44,7 +44,8 @@ _READS: Final = (
     default=_TIMEOUT,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
-    help="Seconds to wait for the seller.",
+    metavar="SECONDS",
+    help="How long the seller is waited for.",
 )
 @scrubs_frames
 def login(

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import click
+from click.exceptions import NoArgsIsHelpError
 from rich.console import Console
 
 from .._exceptions import ApiError, IopError, TokenError
@@ -79,6 +80,9 @@ def print_error(error: click.ClickException) -> None:
     if wants_json():
         click.echo(json_text({"error": error_document(error)}), err=True)
         return
+    if isinstance(error, NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None:
         click.echo(context.get_usage(), err=True)
@@ -95,11 +99,13 @@ def error_document(error: click.ClickException) -> dict[str, Any]:
     ``Error`` for anything else.
     """
     cause = error.__cause__
+    is_bare = isinstance(error, NoArgsIsHelpError)
+    message = "there is no command: --help lists them" if is_bare else error.format_message()
     is_usage = isinstance(error, click.UsageError)
     is_ours = isinstance(cause, IopError)
     document: dict[str, Any] = {
         "kind": type(cause).__name__ if is_ours else "UsageError" if is_usage else "Error",
-        "message": legible(spoken(error.format_message())),
+        "message": legible(spoken(message)),
         "details": getattr(error, "details", "") or None,
         "exit_status": error.exit_code,
         **dict.fromkeys(_FACTS),

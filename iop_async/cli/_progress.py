@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ._output import console, fit_for_terminals, note, wants_json, warn
+
+_COUNT: Final = TextColumn("{task.completed:,.0f}")
 
 
 class Bar:
@@ -26,10 +28,9 @@ class Bar:
     def __init__(self, what: str, *, total: int | None = None) -> None:
         self.done = 0
         self._shows = sys.stderr.isatty() and not wants_json()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        counted = [MofNCompleteColumn(), TimeRemainingColumn()] if total else [_COUNT]
         self._progress = Progress(
-            *columns,
-            *([TimeRemainingColumn()] if total else []),
+            *(TextColumn("{task.description}"), BarColumn(), *counted),
             console=console(stderr=True),
             transient=True,
             disable=not self._shows,

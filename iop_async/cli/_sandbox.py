@@ -35,6 +35,7 @@ from ._pairs import pairs
 @click.option(
     "--access-seconds",
     type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
     help="Lifetime of access tokens; the profile's by default.",
 )
 @click.option("--callback", help="The only redirect_uri accepted; any by default.")

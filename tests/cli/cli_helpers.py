@@ -94,5 +94,5 @@ class Shop:
         path = self.folder / "given.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         path.chmod(0o600)
-        done = self.invoke("tokens", "import", path)
+        done = self.invoke("tokens", "import", path, "--json")
         assert done.document["imported"] == len(seller_ids), done.err

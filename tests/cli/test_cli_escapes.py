@@ -143,7 +143,7 @@ def test_a_seller_of_a_store_writes_nothing_on_the_terminal_but_text(shop):
     path = shop.folder / "given.jsonl"
     path.write_text(json.dumps(row))
     path.chmod(0o600)
-    assert shop.invoke("tokens", "import", path).document["imported"] == 1
+    assert shop.invoke("tokens", "import", path, "--json").document["imported"] == 1
     for command in (["list"], ["audit"], ["due", "--within", "99999"], ["show", row["seller_id"]]):
         for options in ([], ["--json"]):
             done = shop.invoke("tokens", *command, *options)

@@ -95,6 +95,8 @@ def test_every_command_is_in_the_schema_and_among_these_tests():
 
 
 WRONG = {
+    "nothing at all": ([], "UsageError", 2),
+    "a group alone": (["tokens"], "UsageError", 2),
     "no such command": (["nothing"], "UsageError", 2),
     "no such option": (["call", "/a", "--nothing"], "UsageError", 2),
     "no argument": (["call"], "UsageError", 2),
@@ -180,3 +182,7 @@ def test_help_and_version_are_for_people():
     """And are no failure."""
     assert invoke("--version").status == 0
     assert "--reveal" in invoke("call", "--help").out
+    bare = invoke("tokens")
+    assert bare.status == 2
+    assert bare.err.startswith("Usage: iop-async tokens")
+    assert "Error" not in bare.err

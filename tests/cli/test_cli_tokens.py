@@ -50,7 +50,7 @@ def import_row(shop, **fields):
     row = {"access_token": f"5000a{fields['seller_id']}", "refresh_token": "5000r0r0r0", **fields}
     path.write_text(json.dumps(row, default=datetime.isoformat))
     path.chmod(0o600)
-    done = shop.invoke("tokens", "import", path)
+    done = shop.invoke("tokens", "import", path, "--json")
     assert done.document["imported"] == 1, done.err
 
 
@@ -144,7 +144,7 @@ def test_an_export_is_imported_again_without_loss(kept, form):
     assert (done.status, done.out) == (0, "")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     other = kept.folder / "other.db"
-    done = kept.invoke("tokens", "import", path, "--store", f"sqlite:///{other}")
+    done = kept.invoke("tokens", "import", path, "--json", "--store", f"sqlite:///{other}")
     assert done.document["imported"] == 3
     assert tokens_of(kept, other) == tokens_of(kept)
     assert len(tokens_of(kept)) == 3

@@ -52,7 +52,8 @@ class Finding:
     default=14.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Days ahead that it looks for sellers who must approve again.",
+    metavar="NUMBER",
+    help="So many days ahead it looks for sellers who must approve again.",
 )
 @scrubs_frames
 def audit(settings: Settings, days: float) -> None:

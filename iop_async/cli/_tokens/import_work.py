@@ -154,3 +154,11 @@ class Import:
         names = ("rows", *_KEPT, "unchanged", *_LEFT_OUT, "waiting")
         counted = {name: self.counts[name] for name in names}
         return {"scope": self.scope, "dry_run": self._is_dry, **counted}
+
+    def in_words(self) -> str:
+        """The same for a person, without what there is none of."""
+        names = (*_KEPT, "unchanged", *_LEFT_OUT, "waiting")
+        told = [f"{self.counts[name]:,} {name}" for name in names if self.counts[name]]
+        rows = f"{self.counts['rows']:,} {'row' if self.counts['rows'] == 1 else 'rows'}"
+        begin = "dry run for" if self._is_dry else "into"
+        return f"{begin} {self.scope}: {', '.join([rows, *told])}"

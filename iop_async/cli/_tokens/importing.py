@@ -14,7 +14,7 @@ import click
 from ..._scrub import scrubs_frames
 from .._group import Command
 from .._options import takes
-from .._output import print_json, warn
+from .._output import print_json, say, wants_json, warn
 from .._running import run
 from .._settings import Settings
 from .files import FORMATS, Format, open_table
@@ -66,8 +66,10 @@ def import_tokens(
             run(partial(work.run, settings, replace=replace))
         finally:
             work.say_what_was_not_told()
-            if work.scope:
+            if work.scope and wants_json():
                 print_json(work.summary())
+            elif work.scope:
+                say(work.in_words())
     if work.counts["failed"]:
         sys.exit(1)
 

@@ -47,7 +47,7 @@ def state_of(kept: Kept) -> str:
 @click.command("list", cls=Command)
 @takes(*READS)
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only these.")
-@click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="So many at most.")
 @scrubs_frames
 def list_tokens(settings: Settings, states: tuple[str, ...], limit: int | None) -> None:
     """List sellers, and how their tokens are."""
@@ -65,9 +65,10 @@ def list_tokens(settings: Settings, states: tuple[str, ...], limit: int | None) 
     default=0.0,
     show_default=True,
     type=click.FloatRange(min=0, max=10**6),
-    help="Minutes from now on, in which they fall due.",
+    metavar="MINUTES",
+    help="From now on, in which they fall due.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="So many at most.")
 @scrubs_frames
 def due(settings: Settings, within: float, limit: int | None) -> None:
     """List sellers whose tokens are to be refreshed.

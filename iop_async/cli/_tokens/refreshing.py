@@ -24,7 +24,12 @@ from .grants import READS
 @takes(*READS, "app_secret", "proxy")
 @click.option("--due", is_flag=True, help="All that are due, as a keeper would; for cron.")
 @click.option("--all", "everybody", is_flag=True, help="Everybody, due or not.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="So many in a second.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="So many in a second.",
+)
 @scrubs_frames
 def refresh(
     settings: Settings,
@@ -93,4 +98,4 @@ def _say(report: RefreshReport) -> None:
         again = isinstance(error, ReauthorizationRequired)
         note(f"{seller_id}: failed: {error}{'; he approves at iop-async login' if again else ''}")
     if not (report.refreshed or report.skipped or report.failed):
-        note("nothing is due")
+        note("there is nothing to refresh")
