@@ -19,6 +19,7 @@ from ..._records import Record
 from .._batches import Outcome
 from .._contract import is_repetition
 from . import _rows
+from ._grouped_sql import as_arrays
 from ._sql import Sql, chunks
 from ._writes import is_count
 
@@ -30,8 +31,6 @@ async def put_many(
     db: AsyncConnection, sql: Sql, records: Sequence[Record]
 ) -> list[Outcome | None]:
     """Insert the records whose sellers find nothing; ``None`` for those to be put one by one."""
-    if sql.go_by_index is not None:
-        await db.execute(sql.go_by_index)
     found = await _rows.find(db, sql, (key for record in records for key in _keys(record)))
     outcomes = [_judge(record, found) for record in records]
     new = [record for record, known in zip(records, outcomes, strict=True) if known is record]
@@ -103,7 +102,10 @@ async def _insert_rows(
     """Insert the rows of records; their ids by the keys of those that they are filed under."""
     rows = [_rows.new_row(one, floors[_rows.scope_key(one.scope)] + 1) for one in records]
     in_order = sorted(rows, key=_seller_key)
-    made = await db.execute(_as_one(db, sql.insert, "id", "seller_key"), in_order)
+    if sql.arrays is not None:
+        made = await db.execute(sql.arrays.insert, as_arrays(in_order))
+    else:
+        made = await db.execute(_as_one(db, sql.insert, "id", "seller_key"), in_order)
     if db.dialect.insert_executemany_returning:
         return {row.seller_key: row.id for row in made}
     found: dict[bytes, int] = {}
@@ -122,7 +124,10 @@ async def _index_sellers(
         for key in _keys(record)
     ]
     in_order = sorted(rows, key=_seller_key)
-    await db.execute(_as_one(db, sql.index_sellers, "seller_key"), in_order)
+    if sql.arrays is not None:
+        await db.execute(sql.arrays.index_sellers, as_arrays(in_order))
+    else:
+        await db.execute(_as_one(db, sql.index_sellers, "seller_key"), in_order)
 
 
 def _as_one(db: AsyncConnection, statement: Insert, *returned: str) -> Insert:

@@ -40,8 +40,6 @@ class Database:
         typed: a column as an expression that has a value of its type, or none.
         prepare: statements for a new connection of ours; ``{seconds}`` is how long a transaction
             may stand still. A host that is gone without a word would hold its locks for hours.
-        go_by_index: has the transaction go by indexes only. A planner prefers to read all of a
-            table that is not large, and to compare each row with some hundred keys.
         max_statement: asks for the bytes of the longest statement, where the server ends the
             connection at a longer one, as if it had broken.
         begin: what begins a transaction on a connection of ours, whose session commits each
@@ -62,7 +60,6 @@ class Database:
     may_be_pooled: bool = False
     typed: Callable[[Column[Any]], ColumnElement[Any]] = lambda column: column
     prepare: tuple[str, ...] = ()
-    go_by_index: str | None = None
     max_statement: str | None = None
     begin: str | None = None
     switches_freely: bool = False
@@ -126,7 +123,6 @@ _POSTGRESQL: Final = Database(
     skips_locked_since=(9, 5),
     insert_missing=lambda table: postgresql.insert(table).on_conflict_do_nothing(),
     may_be_pooled=True,
-    go_by_index="SET LOCAL enable_seqscan = off",
     switches_freely=True,
     returns_updated=True,
     many_rows_by="arrays",

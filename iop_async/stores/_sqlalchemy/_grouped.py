@@ -17,7 +17,7 @@ from ..._exceptions import StoreError
 from ..._records import Record
 from .._columns import span
 from . import _leases, _rows
-from ._grouped_sql import Json
+from ._grouped_sql import Json, as_arrays
 from ._sql import Sql
 from ._transactions import Attempts
 
@@ -51,8 +51,7 @@ async def replace(db: AsyncConnection, sql: Sql, replacements: Sequence[Replacem
     """Compare and swap records; the places of those that were swapped."""
     wanted = [{"n": n, **one.columns()} for n, one in enumerate(replacements)]
     if sql.arrays is not None:
-        arrays = {f"some_{name}": [one[name] for one in wanted] for name in wanted[0]}
-        return set((await db.execute(sql.arrays.replace, arrays)).scalars())
+        return set((await db.execute(sql.arrays.replace, as_arrays(wanted))).scalars())
     if sql.json is None:
         return set()
     found = {"a_document": _document(wanted, Json.FOUND)}

@@ -5,7 +5,7 @@ The values of all rows come by few parameters, so that one statement does for an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeAlias
 
 from attrs import frozen
@@ -13,8 +13,10 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    Insert,
     LargeBinary,
     Select,
+    Table,
     TableValuedAlias,
     Text,
     Update,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     case,
     column,
     func,
+    insert,
     or_,
     quoted_name,
     select,
@@ -31,7 +34,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from ._params import HOLDER, IDS, MICROS
 from ._tables import Tables
@@ -39,22 +42,50 @@ from ._tables import Tables
 Columns: TypeAlias = Sequence[ColumnElement[Any]]
 IsFree: TypeAlias = Callable[[ColumnElement[int]], ColumnElement[bool]]
 
-_BYTES: Final = frozenset({"seller_key", "sellers", "body", "holder"})
+_BYTES: Final = frozenset(
+    {"scope_key", "seller_key", "scope", "seller", "sellers", "body", "holder"}
+)
 _NUMBERS: Final = ("due_at", "dies_at", "generation")
 """With the body, what a write changes, but for the revision and the lease."""
+
+_INSERTED: Final = (
+    "scope_key", "seller_key", "scope", "seller", "sellers", *_NUMBERS, "revision", "lease_until",
+    "body",
+)  # fmt: skip
 
 
 @frozen
 class Arrays:
-    """For PostgreSQL, which is sent an array for each column, as ``some_`` and its name."""
+    """For PostgreSQL, which is sent an array for each column; see :func:`as_arrays`.
 
+    Attributes:
+        find: the rows that sellers find, by ``seller_key``.
+        insert: new rows of records; ``index_sellers`` has their sellers find them.
+    """
+
+    find: Select[Any]
+    insert: ReturningInsert[Any]
+    index_sellers: Insert
     replace: ReturningUpdate[Any]
     lease: ReturningUpdate[Any]
 
     @classmethod
     def of(cls, tables: Tables, columns: Columns, free: IsFree, now: ColumnElement[int]) -> Self:
         """Args: the columns of a record, when its lease has ended, and the clock."""
-        return cls(_replace(tables), _lease(tables, columns, free, now))
+        return cls(
+            _find(tables, columns),
+            _insert(tables.records, *_INSERTED).returning(
+                tables.records.c.id, tables.records.c.seller_key
+            ),
+            _insert(tables.sellers, "seller_key", "record_id"),
+            _replace(tables),
+            _lease(tables, columns, free, now),
+        )
+
+
+def as_arrays(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Some rows, at least one, as the parameters that bring an array for each column."""
+    return {f"some_{name}": [row[name] for row in rows] for name in rows[0]}
 
 
 def _arrays(*names: str) -> TableValuedAlias:
@@ -62,6 +93,24 @@ def _arrays(*names: str) -> TableValuedAlias:
     arrays = [bindparam(f"some_{name}", type_=ARRAY(type_)) for name, type_ in types.items()]
     columns = [column(name, type_) for name, type_ in types.items()]
     return func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
+
+
+def _find(tables: Tables, columns: Columns) -> Select[Any]:
+    wanted = _arrays("seller_key")
+    s, r = tables.sellers, tables.records
+    # a query for each seller, as in _replace; the offset keeps the planner from joining at large
+    found = (
+        select(s.c.seller_key.label("found_by"), *columns)
+        .select_from(s.join(r, r.c.id == s.c.record_id))
+        .where(s.c.seller_key == wanted.c.seller_key)
+        .offset(0)
+        .lateral("found")
+    )
+    return select(*found.c).select_from(wanted.join(found, true()))
+
+
+def _insert(table: Table, *names: str) -> Insert:
+    return insert(table).from_select([*names], select(*_arrays(*names).c))
 
 
 def _replace(tables: Tables) -> ReturningUpdate[Any]:

@@ -22,7 +22,7 @@ def binary(name: str) -> BindParameter[bytes]:
 
 KEY: Final = binary("a_key")
 SCOPE_KEY: Final = binary("a_scope_key")
-HOLDER: Final = binary("a_holder")
+HOLDER: Final = bindparam("a_holder", type_=SENT.text_or_null)
 MICROS: Final = number("a_number")
 DUE_BY: Final = number("a_due_by")
 DUE_MINUTE: Final = number("a_due_minute")

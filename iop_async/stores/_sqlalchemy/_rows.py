@@ -120,7 +120,10 @@ async def find(db: AsyncConnection, sql: Sql, keys: Iterable[bytes]) -> dict[byt
     """Rows by the keys of the sellers that find them."""
     found: dict[bytes, Any] = {}
     for some in chunks(keys):
-        rows = await db.execute(sql.find_rows, {"some_keys": some})
+        if sql.arrays is not None:
+            rows = await db.execute(sql.arrays.find, {"some_seller_key": some})
+        else:
+            rows = await db.execute(sql.find_rows, {"some_keys": some})
         found.update((row.found_by, row) for row in rows)
     return found
 

@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -146,7 +145,6 @@ class Sql:
             r.seller_key == KEY, r.revision == MICROS, r.sellers == binary("some_sellers")
         ).values(lease_until=case((r.lease_holder == HOLDER, 0), else_=r.lease_until))
         self.change = counted.where(r.id == ID)
-        self.go_by_index = text(database.go_by_index) if database.go_by_index else None
         self.find_rows = (
             select(s.seller_key.label("found_by"), *self._columns)
             .select_from(t.sellers.join(t.records, r.id == s.record_id))
