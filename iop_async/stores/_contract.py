@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from attrs import evolve
-
 from .._exceptions import StaleRecord, StoreError
 from .._inputs import require_aware
-from .._records import Record
+from .._records import Record, changed
 from ..protocols import MAX_LEASE_SECONDS
 
 MAX_COUNT: Final = 2**53
@@ -142,7 +140,7 @@ def is_repetition(stored: Record | None, record: Record) -> bool:
         return False
     # the first write of a record may have been given any revision, see TokenStore.remove
     was_next = record.revision in (0, stored.revision - 1)
-    if was_next and stored == evolve(record, revision=stored.revision):
+    if was_next and stored == changed(record, revision=stored.revision):
         return True
     msg = (
         f"the record of seller {record.seller_id!r} is at revision {stored.revision}, and this "

@@ -12,12 +12,12 @@ from math import inf
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from anyio.lowlevel import checkpoint
-from attrs import Factory, define, evolve
+from attrs import Factory, define
 
 from .._closing import ClosesOnExit
 from .._exceptions import StoreError
 from .._inputs import require_aware
-from .._records import Record
+from .._records import Record, changed
 from ..protocols import MAX_LEASE_SECONDS, StoreReport
 from ._base import Pages, row_of, utc_now
 from ._columns import to_micros
@@ -209,8 +209,8 @@ class MemoryStore(ClosesOnExit):
 
     def _write(self, scope: _Scope, row: _Row | None, record: Record) -> _Row:
         if row is None:
-            row = scope.new_row(evolve(record, due_at=None, revision=scope.revision_floor))
-        written = evolve(record, revision=row.record.revision + 1)
+            row = scope.new_row(changed(record, due_at=None, revision=scope.revision_floor))
+        written = changed(record, revision=row.record.revision + 1)
         for seller_id in row.record.seller_ids:
             if scope.found.get(seller_id) is row:
                 del scope.found[seller_id]
@@ -312,6 +312,6 @@ def _detach_sellers(scope: _Scope, row: _Row, taken: tuple[str, ...]) -> None:
         scope.unlist(row)
     else:
         seller_id = record.seller_id if record.seller_id in left else left[0]
-        row.record = evolve(
+        row.record = changed(
             record, seller_id=seller_id, seller_ids=left, revision=record.revision + 1
         )

@@ -30,7 +30,7 @@ def fault_of(token: object, now: datetime) -> str | None:
         return str(error)
     given = cast("Token", token)
     try:
-        json.dumps(dict(given.extra))
+        _ = given.extra and json.dumps(dict(given.extra))
     except (TypeError, ValueError, RecursionError):
         return "its extra holds what JSON cannot"
     if not given.refresh_token:

@@ -38,6 +38,11 @@ Tokens: TypeAlias = Iterable[Token] | AsyncIterable[Token]
 _CHUNK: Final = 1_000
 """Tokens in memory at a time."""
 
+_PAGE: Final = 500
+_PAGES_AT_ONCE: Final = 2
+"""Tokens that are looked up and written together: while the store is busy with some, the next are
+put into words for it."""
+
 _MAX_DETAILS: Final = 1_000
 
 _MAX_UNSTORED: Final = 20
@@ -119,8 +124,21 @@ class Importing:
     async def _import_new(self, given: Sequence[_Given]) -> list[_Given]:
         """Import those of unknown sellers, many at a time; those that are left to do."""
         bulk = self._vault.bulk
-        if bulk is None or not given:
+        if bulk is None:
             return list(given)
+        pages = iter([given[at : at + _PAGE] for at in range(0, len(given), _PAGE)])
+        left: list[_Given] = []
+
+        async def take() -> Sequence[_Given] | None:
+            return next(pages, None)
+
+        async def import_page(page: Sequence[_Given]) -> None:
+            left.extend(await self._import_page(bulk, page))
+
+        await for_each(take, import_page, limit=_PAGES_AT_ONCE)
+        return left
+
+    async def _import_page(self, bulk: Bulk, given: Sequence[_Given]) -> list[_Given]:
         try:
             with anyio.fail_after(_BULK_TIMEOUT):
                 found = await bulk.known([one.seller_ids for one in given])

@@ -30,10 +30,10 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from cryptography.exceptions import InvalidTag
 
-from ..._records import Record
+from ..._records import Record, changed
 from ._keys import Key, is_key_id
 
 _MAGIC: Final = b"IOPSEAL"
@@ -73,7 +73,7 @@ def seal(key: Key, record: Record) -> Record:
     # equal bytes, which tells no more than the row that did not change; different ones never meet
     # under a nonce (but for one chance in 2**33 after 2**32 bodies, the odds GCM is used with).
     nonce = key.nonce(bound, record.body)
-    return evolve(record, body=head + nonce + key.cipher.encrypt(nonce, record.body, bound))
+    return changed(record, body=head + nonce + key.cipher.encrypt(nonce, record.body, bound))
 
 
 def unseal(keys: Mapping[str, Key], record: Record) -> Record:
@@ -93,7 +93,7 @@ def unseal(keys: Mapping[str, Key], record: Record) -> Record:
     plain = _decrypt(key, envelope, record.scope) if key and is_this else None
     if plain is None:
         raise ValueError(_CHANGED)
-    return evolve(record, body=plain)
+    return changed(record, body=plain)
 
 
 def is_sealed(body: bytes) -> bool:

@@ -9,12 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from attrs import evolve
-
 from ..._closing import ClosesOnExit
 from ..._collect_errors import MapCollectingErrors, UnreadableRecords
 from ..._exceptions import StoreError
-from ..._records import Record
+from ..._records import Record, changed
 from ..._redact import NotPickled, Secret
 from ..._scrub import scrubs_frames
 from ...protocols import BulkTokenStore, Checkable, StoreReport, TokenStore
@@ -195,14 +193,14 @@ class EncryptedStore(NotPickled, ClosesOnExit):
         A write that is repeated with another key than it was made with is another write.
         """
         written = await self._inner.put(self.seal(record), release=release)
-        return evolve(written, body=record.body)
+        return changed(written, body=record.body)
 
     async def _put_many(
         self, inner: BulkTokenStore, records: Sequence[Record]
     ) -> list[Record | StoreError]:
         outcomes = await inner.put_many([self.seal(record) for record in records])
         return [
-            outcome if isinstance(outcome, StoreError) else evolve(outcome, body=record.body)
+            outcome if isinstance(outcome, StoreError) else changed(outcome, body=record.body)
             for record, outcome in zip(records, outcomes, strict=True)
         ]
 

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from attrs import evolve
-
-from ..._records import Record
+from ..._records import Record, changed
 from .._columns import next_moment, read_record, to_json, to_micros, unreadable
 from .._contract import is_repetition
 
@@ -43,7 +41,7 @@ def written(record: Record, answer: Sequence[bytes | None]) -> Record:
     """
     revision, *row = answer
     if int(revision or 0):
-        return evolve(record, revision=int(revision or 0))
+        return changed(record, revision=int(revision or 0))
     stored = record_of(record.scope, record.seller_id, row) if row else None
     is_repetition(stored, record)  # or raises
     assert stored is not None  # noqa: S101 - there would be nothing to repeat

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import evolve
 from sqlalchemy import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
-from ..._records import Record
+from ..._records import Record, changed
 from .._batches import Outcome
 from .._contract import is_repetition
 from . import _rows
@@ -83,7 +82,7 @@ async def _insert(
             for some in chunks(ours):
                 await db.execute(sql.recount, {"some_ids": some, "revision": floors[scope] + 1})
     return [
-        evolve(record, revision=floors[_rows.scope_key(record.scope)] + 1) for record in records
+        changed(record, revision=floors[_rows.scope_key(record.scope)] + 1) for record in records
     ]
 
 

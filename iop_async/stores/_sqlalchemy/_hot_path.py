@@ -10,12 +10,11 @@ from copy import copy
 from functools import partial
 from typing import Final, TypeVar
 
-from attrs import evolve
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
-from ..._records import Record
+from ..._records import Record, changed
 from .._batches import LONG_BODY
 from .._contract import MAX_READ_COUNT
 from . import _bulk, _grouped, _leases, _writes
@@ -67,7 +66,7 @@ class HotPath:
         record, release, attempts = replacement.record, replacement.release, replacement.attempts
         replace = partial(_writes.replace, record=record, release=release)
         if _may_replace(record) and await self._transactions.write_each(replace, attempts):
-            return evolve(record, revision=record.revision + 1)
+            return changed(record, revision=record.revision + 1)
 
         async def put(db: AsyncConnection, sql: Sql) -> Record:
             new = None if record.revision else await _bulk.put_new(db, sql, record)
@@ -88,7 +87,7 @@ class HotPath:
             one.attempts.may_be_done = attempts.may_be_done
         written = {n: replacements[n].record for n in replaced or ()}
         return [
-            evolve(written[n], revision=written[n].revision + 1) if n in written else None
+            changed(written[n], revision=written[n].revision + 1) if n in written else None
             for n in range(len(replacements))
         ]
 

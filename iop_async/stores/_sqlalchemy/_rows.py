@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -21,11 +22,13 @@ _PAGE_SIZE: Final = 200
 _MISSING: Final = object()
 
 
+@lru_cache(maxsize=64)
 def scope_key(scope: str) -> bytes:
     """The digest that a scope is indexed by."""
     return sha256(scope.encode()).digest()
 
 
+@lru_cache(maxsize=8_192)  # one record is looked for, compared and written
 def seller_key(scope: str, seller_id: str) -> bytes:
     """The digest that a seller of a scope is indexed by."""
     return sha256(f"{scope}\0{seller_id}".encode()).digest()  # no name that is kept holds a NUL

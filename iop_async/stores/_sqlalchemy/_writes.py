@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from attrs import define, evolve
+from attrs import define
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
-from ..._records import Record
+from ..._records import Record, changed
 from .._base import row_of
 from .._contract import MAX_READ_COUNT, is_repetition
 from . import _rows
@@ -179,10 +179,10 @@ async def put(
             if row.id != row_id:
                 await scope.detach_sellers(row, record.seller_ids)
         if stored is None or row_id is None:
-            written = evolve(record, revision=scope.revision_floor + 1)
+            written = changed(record, revision=scope.revision_floor + 1)
             row_id = await scope.insert(written)
         else:
-            written = evolve(record, revision=stored.revision + 1)
+            written = changed(record, revision=stored.revision + 1)
             await scope.change(row_id, written)
             await scope.unindex_sellers(set(stored.seller_ids) - set(record.seller_ids))
         await scope.index_sellers(record.seller_ids, row_id, found)

@@ -6,9 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import evolve
-
-from ..._records import Record
+from ..._records import Record, changed
 from .._base import row_of
 from .._batches import Outcome
 from .._columns import sellers_column
@@ -69,4 +67,4 @@ def _insert(db: sqlite3.Connection, records: Sequence[Record], last_id: int) -> 
     db.executemany(
         _writes.INDEX, [(*names, key) for record, key in rows for names in _keys(record)]
     )
-    return [evolve(record, revision=floors[record.scope] + 1) for record in records]
+    return [changed(record, revision=floors[record.scope] + 1) for record in records]

@@ -14,10 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from attrs import evolve
-
 from ..._exceptions import StoreError
-from ..._records import Record
+from ..._records import Record, changed
 from .._columns import sellers_column
 from .._contract import MAX_READ_COUNT, is_repetition
 from . import _rows
@@ -60,7 +58,7 @@ _RELEASE: Final = f"""UPDATE records SET lease_holder = NULL, lease_until = NULL
 def put(db: sqlite3.Connection, record: Record, release: str | None) -> Record:
     """Write a record if the stored one still has its revision."""
     if db.execute(REPLACE, _rows.values(record, release)).rowcount:
-        return evolve(record, revision=record.revision + 1)
+        return changed(record, revision=record.revision + 1)
     with savepoint(db):
         return _put_otherwise(db, record, release)
 
