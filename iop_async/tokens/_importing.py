@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -27,12 +26,12 @@ from .._models import Token
 from ._batch import for_each
 from ._bulk import Bulk
 from ._grant import Grant, seller_ids_of
+from ._import_tally import ImportTally, OnProgress
 from ._import_verdicts import LEFT_AS_IT_IS, Comparison, compare, fault_of, seller_id_in
-from ._reports import ImportOutcome, ImportProgress, ImportReport, ImportVerdict
+from ._reports import ImportReport, ImportVerdict
 from ._running import Running
 from ._vault import Vault
 
-OnProgress: TypeAlias = Callable[[ImportProgress], object]
 Tokens: TypeAlias = Iterable[Token] | AsyncIterable[Token]
 
 _CHUNK: Final = 1_000
@@ -42,8 +41,6 @@ _PAGE: Final = 500
 _PAGES_AT_ONCE: Final = 2
 """Tokens that are looked up and written together: while the store is busy with some, the next are
 put into words for it."""
-
-_MAX_DETAILS: Final = 1_000
 
 _MAX_UNSTORED: Final = 20
 """Tokens that the store may not take before an import ends: it fails, and they are in memory."""
@@ -264,60 +261,6 @@ class _Chunks:
             if len(chunk) == _CHUNK:
                 break
         return chunk
-
-
-class ImportTally:
-    """Counts outcomes, and tells of each.
-
-    Args:
-        total: the outcomes there will be, where that is known.
-        on_progress: told after each.
-        on_error: told of errors in ``on_progress``.
-
-    Attributes:
-        unstored: tokens that the store did not take.
-    """
-
-    def __init__(
-        self,
-        total: int | None,
-        on_progress: OnProgress | None,
-        on_error: Callable[[Exception], None],
-    ) -> None:
-        self._total = total
-        self._on_progress = on_progress
-        self._on_error = on_error
-        self._counts: Counter[str] = Counter()
-        self._details: list[ImportOutcome] = []
-        self._waiting = 0
-        self.unstored = 0
-
-    def count(
-        self,
-        position: int,
-        seller_id: str | None,
-        verdict: ImportVerdict,
-        reason: str,
-        *,
-        is_stored: bool = True,
-    ) -> None:
-        """Take note of an outcome."""
-        outcome = ImportOutcome(position, seller_id, verdict, reason)
-        self._counts[verdict] += 1
-        self.unstored += not is_stored
-        self._waiting += not is_stored and verdict != "failed"
-        if verdict in ("skipped", "failed") and len(self._details) < _MAX_DETAILS:
-            self._details.append(outcome)
-        if self._on_progress is None:
-            return
-        try:
-            self._on_progress(ImportProgress(self._counts.total(), self._total, outcome))
-        except Exception as error:  # noqa: BLE001 - a listener's error is not an import's
-            self._on_error(error)
-
-    def report(self) -> ImportReport:
-        """All of it."""
-        return ImportReport(**self._counts, waiting=self._waiting, details=tuple(self._details))
 
 
 def _words(error: Exception) -> str:
