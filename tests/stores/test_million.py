@@ -1,6 +1,7 @@
-"""A million sellers in each store that hosts share: what filling, claiming and reading cost.
+"""A million sellers in each store that hosts share: what filling, claiming and reading cost,
+and importing them into a manager, which then says how each of them is.
 
-With a million it runs by ``IOP_ASYNC_MILLION=1`` alone, a quarter of an hour for all stores.
+With a million it runs by ``IOP_ASYNC_MILLION=1`` alone, half an hour for all stores.
 """
 
 import gc
@@ -14,11 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from attrs import frozen
+from importing_helpers import counts, held
 from network import Network
 from services import require
 from store_helpers import SCOPE, record
 from store_kinds import SHARED, STORES, StoreLocation
 
+import iop_async as iop
 from iop_async.stores._sqlite import _sessions
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -90,8 +93,50 @@ async def measure(location, size):
         f"claim of 20, {of_few}: {few * 1e3:.1f} ms; {of_many}: {many * 1e3:.1f} ms",
         f"its steps or round trips, {of_few}: {counts[0]:,}; {of_many}: {counts[1]:,}",
         f"records(): {size.records / (read - reading):,.0f} a second",
+        *await import_and_look(location, size.records),
         f"memory of this process: {resident_megabytes():,.0f} MB",
     ]
+
+
+async def import_and_look(location, count):
+    """Import as many sellers into a scope of their own, twice, and ask how all of them are."""
+    now = datetime.now(UTC)
+    rates = []
+
+    async def timed(wanted, work):
+        begun, used = time.perf_counter(), time.process_time()
+        assert await work == wanted
+        seconds, used = time.perf_counter() - begun, time.process_time() - used
+        rates.append(
+            f"{count / seconds:,.0f} a second, {used / count * 1e6:,.0f} ms CPU a thousand"
+        )
+
+    gateway = iop.gateways.Iop("http://127.0.0.1:9")
+    async with (
+        location.store() as store,
+        iop.Client(iop.App("1", "2"), gateway) as client,
+        iop.TokenManager(client, store, keeper=False, scope="imported") as tokens,
+    ):
+        for verdict in ("imported", "unchanged"):
+            given = (held(now, number) for number in range(count))
+            await timed({verdict: count}, counts_of(tokens.import_many(given)))
+        await timed(count, number_of(tokens.statuses()))
+    return [
+        f"import_many() of new sellers: {rates[0]}",
+        f"import_many() of known ones: {rates[1]}",
+        f"statuses(): {rates[2]}",
+    ]
+
+
+async def counts_of(work):
+    return counts(await work)
+
+
+async def number_of(things):
+    number = 0
+    async for _ in things:
+        number += 1
+    return number
 
 
 async def fill(store, count):
