@@ -17,27 +17,18 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import finalize
 
 import anyio
-from anyio.lowlevel import current_token
 from anyio.to_thread import run_sync
 from attrs import define, field
 
 from .._exceptions import StoreError
 from . import _forks
+from ._waiters import CallInLoop, Waiter, waiter_here
 
 T = TypeVar("T")
 C = TypeVar("C")
 
-_CallInLoop: TypeAlias = Callable[[Callable[[], object]], object]
-
 _BATCH_MAX: Final = 512
 """Jobs in one transaction: the most that a caller waits for besides its own."""
-
-
-def _caller_of_this_loop() -> _CallInLoop:
-    token: Any = current_token()
-    loop = getattr(token, "native_token", token)
-    call: _CallInLoop = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
-    return call
 
 
 @define(eq=False)
@@ -48,10 +39,9 @@ class Job(Generic[C, T]):
     """
 
     operation: Callable[[C], T] = field(repr=False)
-    done: anyio.Event = field(factory=anyio.Event, init=False)
+    waiter: Waiter = field(factory=waiter_here, init=False, repr=False)
     value: T | None = field(default=None, init=False, repr=False)
     error: BaseException | None = field(default=None, init=False)
-    call_in_loop: _CallInLoop = field(factory=_caller_of_this_loop, init=False, repr=False)
 
     def succeed(self, value: T) -> None:
         """Set the result; :meth:`fail` may still follow, where the commit fails."""
@@ -128,7 +118,7 @@ class Worker(Generic[C]):
         job = Job(operation)
         self._send(job)
         try:
-            await job.done.wait()
+            await job.waiter.wait()
         except BaseException:
             # What was asked for is done all the same: a token pair that is nowhere else would be
             # lost. Only a lease that nobody knows of is of no use.
@@ -254,14 +244,14 @@ def _serve(resource: Resource, jobs: list[Job[Any, Any]]) -> None:
 
 def _wake(jobs: Iterable[Job[Any, Any]]) -> None:
     """Wake those who wait for the jobs, each in its own event loop; from any thread."""
-    by_loop: dict[_CallInLoop, list[anyio.Event]] = {}
+    by_loop: dict[CallInLoop, list[Waiter]] = {}
     for job in jobs:
-        by_loop.setdefault(job.call_in_loop, []).append(job.done)
-    for call_in_loop, events in by_loop.items():
+        by_loop.setdefault(job.waiter.call_in_loop, []).append(job.waiter)
+    for call_in_loop, waiters in by_loop.items():
         with suppress(RuntimeError):  # that event loop has ended, and with it who waited there
-            call_in_loop(partial(_set_all, events))
+            call_in_loop(partial(_wake_all, waiters))
 
 
-def _set_all(events: list[anyio.Event]) -> None:
-    for event in events:
-        event.set()
+def _wake_all(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.wake()
