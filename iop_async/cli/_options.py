@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -57,7 +58,9 @@ def _complete_gateway(_context: object, _option: object, begun: str) -> list[str
 
 def _complete_profile(context: click.Context, _option: object, begun: str) -> list[str]:
     path = config_path(context.params.get("config"))
-    names = Profiles(path, SETTINGS, is_asked_for=False).names
+    names: list[str] = []
+    with suppress(click.ClickException):  # a shell completes nothing then
+        names = Profiles(path, SETTINGS, is_asked_for=False).names
     return [name for name in names if name.startswith(begun)]
 
 

@@ -285,6 +285,12 @@ def test_an_audit_finds_records_that_nobody_can_read(kept):
     listed = kept.invoke("tokens", "list", "--json")
     assert [each["seller_id"] for each in listed.document["grants"]] == ["1001", "1003"]
     assert "1 cannot be read" in json.loads(listed.err)["warning"]
+    refreshed = kept.invoke("tokens", "refresh", "--all", "--json")
+    assert refreshed.document["refreshed"] == ["1001", "1003"]
+    exported = kept.invoke("tokens", "export", kept.folder / "backup.jsonl")
+    assert exported.status == 1
+    assert "the export is not whole: 1 cannot be read" in exported.err
+    assert len((kept.folder / "backup.jsonl").read_text().splitlines()) == 2
 
 
 def test_an_audit_finds_pairs_that_the_journal_alone_has(kept):

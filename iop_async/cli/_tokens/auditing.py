@@ -75,9 +75,8 @@ def audit(settings: Settings, days: float) -> None:
                 async for kept in reader.all():
                     found += audit.findings(kept)
                     bar.advance()
-            if reader.unreadable:
-                found.append(Finding("unreadable", "error", None, reader.unreadable))
-                reader.unreadable = ""  # is told here
+            if words := reader.take_unreadable():
+                found.append(Finding("unreadable", "error", None, words))
             return reader.scope, bar.done, found
 
     scope, count, found = run(look)

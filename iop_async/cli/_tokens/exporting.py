@@ -19,7 +19,7 @@ from ..._models import Seller, Token
 from ..._scrub import scrubs_frames
 from ...tokens import StoredGrant, seller_ids_of
 from .._documents import iso
-from .._group import Command
+from .._group import Command, Failed
 from .._options import takes
 from .._output import json_text, note, print_json, wants_json
 from .._progress import Bar
@@ -59,15 +59,19 @@ def export(settings: Settings, file: Path | None, form: Format | None, *, reveal
         raise click.UsageError(msg)
     chosen: Format = form or FORMATS.get(file.suffix.lower() if file else "", "jsonl")
 
-    async def write() -> tuple[str, int]:
+    async def write() -> tuple[str, int, str]:
         async with opened_reader(settings) as reader:
             with _opened(file) as out:
-                return reader.scope, await _write(reader, out, chosen)
+                count = await _write(reader, out, chosen)
+            return reader.scope, count, reader.take_unreadable()
 
-    scope, count = run(write)
+    scope, count, unreadable = run(write)
     if file is not None and wants_json():
         print_json({"scope": scope, "exported": count, "file": str(file), "format": chosen})
     note(f"{count} {'seller' if count == 1 else 'sellers'} of {scope} exported")
+    if unreadable:
+        msg = f"the export is not whole: {unreadable}"
+        raise Failed(msg)
 
 
 @contextmanager

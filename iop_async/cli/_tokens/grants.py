@@ -98,6 +98,11 @@ class Reader:
         for grant in left.values():
             yield _kept(grant, is_persisted=False)
 
+    def take_unreadable(self) -> str:
+        """What is wrong with records that cannot be read; who asks tells of it."""
+        words, self.unreadable = self.unreadable, ""
+        return words
+
     async def find(self, seller_id: str) -> Kept | None:
         """The grant that a seller has, if there is one."""
         record = await self._store.get(self.scope, seller_id)

@@ -6,13 +6,14 @@ import sys
 
 import click
 
+from ..._collect_errors import UnreadableRecords
 from ..._exceptions import ReauthorizationRequired
 from ..._scrub import scrubs_frames
 from ...tokens import Progress, RefreshReport, TokenManager
 from .._group import Command
 from .._opening import opened_manager
 from .._options import takes
-from .._output import note, print_json, say, wants_json
+from .._output import note, print_json, say, wants_json, warn
 from .._progress import Bar
 from .._running import run
 from .._settings import Settings
@@ -66,7 +67,13 @@ def refresh(
 
 
 async def _all(manager: TokenManager) -> list[str]:
-    return [status.seller_id async for status in manager.statuses()]
+    found = []
+    try:
+        async for status in manager.statuses():
+            found.append(status.seller_id)  # noqa: PERF401 - what came before an error counts
+    except UnreadableRecords as error:  # which cost nobody else a refresh
+        warn(str(error))
+    return found
 
 
 async def _refresh(manager: TokenManager, seller_ids: tuple[str, ...] | list[str]) -> RefreshReport:
