@@ -1,6 +1,7 @@
 """What a manager says of itself, for probes and metrics."""
 
-from contextlib import nullcontext
+import sqlite3
+from contextlib import closing, nullcontext
 
 import anyio
 import pytest
@@ -115,6 +116,19 @@ async def test_a_dead_store_is_a_problem_and_unpersisted_pairs_are_counted(scena
         assert health.store_error
         assert (health.unpersisted, health.in_memory_only) == (1, int(journal is None))
         assert any(words in problem for problem in health.problems)
+
+
+@either_loop
+async def test_a_record_that_cannot_be_read_is_a_problem_and_hides_no_other(scenario):
+    """All others are counted."""
+    async with scenario.manager() as tokens:
+        await tokens.authorize(scenario.code())
+        await tokens.authorize(scenario.code("1002"))
+        with closing(sqlite3.connect(scenario.path)) as db, db:
+            db.execute("UPDATE records SET body = 'torn' WHERE seller = '1002'")
+        health = await surveyed(tokens, lambda survey: survey.unreadable)
+        assert health.survey.by_state["live"] == 1
+        assert health.survey.unreadable in health.problems
 
 
 @either_loop

@@ -78,7 +78,7 @@ def _overview(health: Health) -> str:
     facts: list[tuple[str, object, str]] = [
         ("Nearest death", _NOTHING if death is None else _until(death, health.at), ""),
         ("Refreshing now", health.refreshing, ""),
-        ("Overdue by", _span(health.overdue) if health.overdue else _NOTHING, ""),
+        ("Overdue by", _span(health.overdue) if health.overdue >= 1 else _NOTHING, ""),
         ("Not in the store", health.unpersisted, "bad" if health.unpersisted else ""),
         ("Held up by", health.held_up_by or _NOTHING, "warn" if health.held_up_by else ""),
         ("Keeper", health.keeper, "bad" if health.keeper == "stalled" else ""),
@@ -124,7 +124,7 @@ def _survey(health: Health) -> str:
 def _refreshes(survey: Survey, now: datetime) -> str:
     hour = survey.at.replace(minute=0, second=0, microsecond=0)
     rows = [
-        (each, _until(each.refresh_at, now), _state(each))
+        (each, _until(max(each.refresh_at, now), now), _state(each))
         for each in survey.next_refreshes
         if each.refresh_at is not None
     ]
