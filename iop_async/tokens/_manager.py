@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Literal, Self
@@ -286,6 +286,15 @@ class TokenManager(Observed, NotPickled, ClosesOnExit):
         require_seller_id(seller_id)
         require_aware("ends_at", ends_at)
         return await self._lifecycle.here.tell_expiry(seller_id, ends_at)
+
+    def start_soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run something in this manager's own tasks, beside the refreshes.
+
+        Leaving the manager waits for it within ``drain_seconds``, and cancels it then. An error in
+        it is told as an event, and ends nothing else.
+        """
+        require_callable("work", work)
+        self._lifecycle.here.background.start_soon(work)
 
     async def __aenter__(self) -> Self:
         await self._lifecycle.enter()

@@ -1,6 +1,7 @@
 """An app for pushes: writes down what it handles, and hangs for a message that says so."""
 
 import asyncio
+import logging
 import os
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,8 @@ from iop_async.contrib.starlette import SellerRoutes
 
 client = iop.Client(APP, iop.gateways.Iop("http://127.0.0.1:9"))
 store = iop.stores.SQLiteStore(os.environ["STORE"])
-tokens = iop.TokenManager(client, store, keeper=False)
+tokens = iop.TokenManager(client, store, keeper=False, drain_seconds=2)
+logging.getLogger("iop_async").setLevel(logging.CRITICAL)
 handled = os.open(os.environ["HANDLED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 

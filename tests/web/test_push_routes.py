@@ -213,6 +213,23 @@ async def test_13_a_plain_function_blocks_nobody(gateway):
         assert threading.main_thread() not in threads
 
 
+async def test_13_a_handler_that_hangs_holds_up_no_end(gateway, caplog):
+    """Whoever ends the app ends it within ``drain_seconds``; what was cut off is told of."""
+    store = iop.stores.MemoryStore()
+    handler = Handler()
+    handler.open.clear()
+    async with iop.Client(APP, gateway) as client:
+        tokens = iop.TokenManager(client, store, keeper=False, drain_seconds=0.1)
+        async with tokens:
+            one = Shop(gateway, store, on_push=handler)
+            one.routes._inbox._tokens = tokens
+            answer = await one.browser().http.post("/iop/push", **push_of(order(1)))
+            assert answer.status_code == 200
+            await asyncio.sleep(0.05)
+    assert one.routes._inbox.waiting == 0
+    assert "cut off by the end" in caplog.text
+
+
 EXPIRY = {"seller_id": "null", "message_type": 8, "site": "lazada_ph", "timestamp": 1627416758}
 
 

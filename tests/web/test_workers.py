@@ -91,14 +91,18 @@ async def is_healthy(http):
 
 
 async def connect(address, seller_id):
-    """A seller's whole way, in a browser of its own; gives that."""
-    browser = httpx.AsyncClient(base_url=address, timeout=60)
-    there = await browser.get("/iop/connect")
-    async with httpx.AsyncClient() as platform:
-        back = await platform.get(f"{there.headers['location']}&auto_approve={seller_id}")
-    done = await browser.get(back.headers["location"])
-    assert (done.status_code, done.headers["location"]) == (303, "/orders"), done.text
-    return browser
+    """A seller's whole way, in a browser of its own; gives the cookies of that."""
+    async with httpx.AsyncClient(base_url=address, timeout=60) as browser:
+        there = await browser.get("/iop/connect")
+        back = await browser.get(f"{there.headers['location']}&auto_approve={seller_id}")
+        done = await browser.get(back.headers["location"])
+        assert (done.status_code, done.headers["location"]) == (303, "/orders"), done.text
+        return browser.cookies
+
+
+async def read_orders(address, cookies):
+    async with httpx.AsyncClient(base_url=address, timeout=60, cookies=cookies) as browser:
+        return (await browser.get("/orders")).status_code
 
 
 async def judge(location, sandbox, scope):
@@ -137,20 +141,20 @@ async def test_workers_that_are_killed_and_ended_lose_nothing(server, location, 
             with served(command, settings, log) as process:
                 await until(lambda: is_healthy(http))
                 sellers = list(sandbox.sellers)
-                browsers = []
+                jars = []
                 for start in range(0, SELLERS, 10):
-                    browsers += await asyncio.gather(
+                    jars += await asyncio.gather(
                         *(connect(address, one) for one in sellers[start : start + 10])
                     )
                 sandbox.fail("latency", seconds=0.4, api="/auth/token/refresh", times=None)
-                answers = await asyncio.gather(*(one.get("/orders") for one in browsers))
-                assert {answer.status_code for answer in answers} == {200}
-                for one in browsers:
-                    await one.aclose()
+                read = await asyncio.gather(*(read_orders(address, jar) for jar in jars))
+                assert set(read) == {200}
                 before = len(sandbox.ledger.refreshes)
                 await until(lambda: _later(sandbox, before + SELLERS))
                 workers = workers_of(process)
                 assert len(workers) == 2
+                before = len(sandbox.ledger.refreshes)
+                await until(lambda: _later(sandbox, before + 1))  # some are under way now
                 os.kill(workers[0], signal.SIGKILL)
                 await until(lambda: _are_two(process, workers[0]))
                 before = len(sandbox.ledger.refreshes)

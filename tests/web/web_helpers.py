@@ -8,6 +8,7 @@ import socket
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 import uvicorn
 from starlette.applications import Starlette
@@ -78,7 +79,15 @@ class Shop:
         return Browser(self.web, self.sandbox_url)
 
     async def push(self, **push):
-        return await self.browser().http.post("/iop/push", **push)
+        """Gives the answer when the handler is done."""
+        answer = await self.browser().http.post("/iop/push", **push)
+        await self.idle()
+        return answer
+
+    async def idle(self):
+        with anyio.fail_after(30):
+            while self.routes._inbox.waiting:
+                await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

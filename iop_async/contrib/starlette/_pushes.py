@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from inspect import iscoroutinefunction, isroutine
 from typing import Any, Final, Literal, TypeAlias
 
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ..._exceptions import IopError, UnknownSeller
 from ..._logs import own_logger
+from ...tokens import TokenManager
 from ...webhooks import PushMessage
 from ._once import Once
 
@@ -57,7 +59,7 @@ class Inbox:
     Args:
         handler: the app's; one that is no ``async def`` runs in a thread.
         once: of the digests of messages.
-        on_expiry: told of a seller whose authorization ends.
+        tokens: runs the handler, and is told of sellers whose authorization ends.
         now: the time (aware).
         max_waiting: messages that wait or are handled; more are not accepted.
         concurrency: messages handled at a time.
@@ -69,7 +71,7 @@ class Inbox:
         handler: Handler | None,
         *,
         once: Once,
-        on_expiry: Callable[[str, datetime | None], Awaitable[object]],
+        tokens: TokenManager,
         now: Callable[[], datetime],
         max_waiting: int,
         concurrency: int,
@@ -77,7 +79,7 @@ class Inbox:
     ) -> None:
         self._handler = handler
         self._once = once
-        self._on_expiry = on_expiry
+        self._tokens = tokens
         self._now = now
         self._max_waiting = max_waiting
         self._timeout = timeout
@@ -85,22 +87,33 @@ class Inbox:
         self.waiting = 0
 
     def take(self, message: PushMessage) -> Verdict:
-        """Accept a message; :meth:`work` on it then, whatever happens."""
+        """Have a message handled soon.
+
+        The tasks are the manager's and not those of requests, for which a server waits before it
+        lets the manager end: a handler that hangs must not keep refreshes from being drained.
+
+        Raises:
+            RuntimeError: the manager does not run here.
+        """
         if self._once.is_known(message.digest):
             return "repeated"
         if self.waiting >= self._max_waiting:
             return "full"
+        self._tokens.start_soon(partial(self._work, message))
         self._once.note(message.digest, self._now() + _REMEMBERED)
         self.waiting += 1
         return "taken"
 
-    async def work(self, message: PushMessage) -> None:
-        """Hand a message over, unless another process did. Raises nothing."""
+    async def _work(self, message: PushMessage) -> None:
+        """Hand a message over, unless another process did."""
         try:
             async with self._places:
                 if await self._once.is_first(message.digest, self._now() + _REMEMBERED):
                     with anyio.fail_after(self._timeout):
                         await self._handle(message)
+        except anyio.get_cancelled_exc_class():
+            _log.error("a push message of type %s was cut off by the end", message.type)
+            raise
         except Exception as error:  # noqa: BLE001 - the app's handler may raise anything
             _log.exception(
                 "a push message of type %s was not handled (%s); it is accepted if sent again",
@@ -119,7 +132,7 @@ class Inbox:
 
     async def _tell_expiry(self, seller_id: str, ends_at: datetime | None) -> None:
         try:
-            await self._on_expiry(seller_id, ends_at)
+            await self._tokens.tell_expiry(seller_id, ends_at)
         except UnknownSeller:
             _log.info("the platform tells of the end of an authorization that is not known here")
         except (IopError, ValueError) as error:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 from urllib.parse import urlsplit
 
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -91,7 +90,8 @@ class SellerRoutes(Sequence[BaseRoute]):
             request says. An error in it is logged, and the seller told.
         on_push: handles each message but tests of the console, after the answer was given. A plain
             function runs in a thread. A message whose handler fails, or whose process ends before
-            it has, is not sent again: where that matters, let it only write the message down.
+            it has, is not sent again: where that matters, let it only write the message down. At
+            the end of the manager those that wait have its ``drain_seconds``.
         minutes: how long a seller may take on the platform's pages.
         max_body: bytes of a push.
         max_waiting: messages that may wait for the handler; more are answered 503, and the platform
@@ -140,7 +140,7 @@ class SellerRoutes(Sequence[BaseRoute]):
         self._inbox = Inbox(
             on_push,
             once=Once(tokens.store, scope=f"{tokens.scope} pushes", now=self._now),
-            on_expiry=tokens.tell_expiry,
+            tokens=tokens,
             now=self._now,
             max_waiting=max_waiting,
             concurrency=concurrency,
@@ -273,13 +273,11 @@ class SellerRoutes(Sequence[BaseRoute]):
         except WebhookMessageError as error:
             _log.warning("a push was refused: %s", error)
             return _plain("no message", 400)
-        verdict = "repeated" if message.is_test else self._inbox.take(message)
-        if verdict == "full":
+        if not message.is_test and self._inbox.take(message) == "full":
             _log.error("a push was put off: %d messages wait for on_push", self._inbox.waiting)
             return _plain("later", 503)
-        work = BackgroundTask(self._inbox.work, message) if verdict == "taken" else None
         # Without a body, which servers that leave TCP_NODELAY off would send 40 ms later.
-        return Response(background=work)
+        return Response()
 
     async def health(self, _request: Request) -> Response:
         """How the manager is, for a probe."""
