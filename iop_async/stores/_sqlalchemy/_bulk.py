@@ -18,7 +18,7 @@ from ..._records import Record, changed
 from .._batches import Outcome
 from .._contract import is_repetition
 from . import _rows
-from ._grouped_sql import as_arrays
+from ._grouped_sql import Json, as_arrays, as_document
 from ._sql import Sql, chunks
 from ._writes import is_count
 
@@ -125,6 +125,9 @@ async def _index_sellers(
     in_order = sorted(rows, key=_seller_key)
     if sql.arrays is not None:
         await db.execute(sql.arrays.index_sellers, as_arrays(in_order))
+    elif sql.json is not None:
+        document = {"a_document": as_document(in_order, Json.INDEXED)}
+        await db.execute(sql.json.index_sellers, document)
     else:
         await db.execute(_as_one(db, sql.index_sellers, "seller_key"), in_order)
 

@@ -6,8 +6,7 @@ to whoever does them one by one. Nothing here waits, therefore, and nothing dead
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -17,7 +16,7 @@ from ..._exceptions import StoreError
 from ..._records import Record
 from .._columns import span
 from . import _leases, _rows
-from ._grouped_sql import Json, as_arrays
+from ._grouped_sql import Json, as_arrays, as_document
 from ._sql import Sql
 from ._transactions import Attempts
 
@@ -54,11 +53,11 @@ async def replace(db: AsyncConnection, sql: Sql, replacements: Sequence[Replacem
         return set((await db.execute(sql.arrays.replace, as_arrays(wanted))).scalars())
     if sql.json is None:
         return set()
-    found = {"a_document": _document(wanted, Json.FOUND)}
+    found = {"a_document": as_document(wanted, Json.FOUND)}
     row_ids = {row.n: row.id for row in await db.execute(sql.json.lock, found)}
     if row_ids:
         written = [{**wanted[n], "id": row_id} for n, row_id in row_ids.items()]
-        document = _document(written, Json.WRITTEN)
+        document = as_document(written, Json.WRITTEN)
         params = {"a_document": document, "some_ids": [*row_ids.values()]}
         await db.execute(sql.json.replace, params)
     return set(row_ids)
@@ -117,7 +116,7 @@ async def _lease_rows(
     if sql.json is None:
         return []
     wanted = [{"n": n, "seller_key": key} for n, key in enumerate(keys)]
-    params["a_document"] = _document(wanted, Json.SELLERS)
+    params["a_document"] = as_document(wanted, Json.SELLERS)
     locked = (await db.execute(sql.json.lock_leased, params)).all()
     until = max((row.now for row in locked), default=0) + span(seconds)
     if locked:
@@ -125,8 +124,3 @@ async def _lease_rows(
         params = {"a_holder": holder.encode(), "some_ids": row_ids, "an_until": until}
         await db.execute(sql.lease_all, params)
     return [(row, until) for row in locked]
-
-
-def _document(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """JSON of some columns of rows, with bytes as digits."""
-    return json.dumps([[row[name] for name in names] for row in rows], default=bytes.hex)

@@ -5,6 +5,7 @@ The values of all rows come by few parameters, so that one statement does for an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeAlias
 
@@ -172,12 +173,15 @@ class Json:
         lock: the rows that match ``FOUND``, of which it gives ``n`` and ``id``.
         replace: writes ``WRITTEN``, in rows of these ids that are locked.
         lock_leased: the rows that may be leased, of those that ``SELLERS`` find.
+        index_sellers: has sellers find rows of records, by ``INDEXED``.
     """
 
     FOUND = ("n", "seller_key", "revision", "sellers")
     WRITTEN = ("id", *_NUMBERS, "body", "holder")
     SELLERS = ("n", "seller_key")
+    INDEXED = ("seller_key", "record_id")
 
+    index_sellers: Insert
     lock: Select[Any]
     replace: Update
     lock_leased: Select[Any]
@@ -187,6 +191,7 @@ class Json:
         """Args: the columns of a record, when its lease has ended, and the clock."""
         r, s = tables.records, tables.sellers
         found, written, sellers = map(_document, (cls.FOUND, cls.WRITTEN, cls.SELLERS))
+        indexed = _document(cls.INDEXED)
         is_free = free(r.c.lease_until)
         found_by = sellers.join(s, s.c.seller_key == _unhex(sellers.c.seller_key))
         values = {name: written.c[name] for name in _NUMBERS}
@@ -194,6 +199,9 @@ class Json:
         key, names = _unhex(found.c.seller_key), _unhex(found.c.sellers)
         matches = _matches(r.c, key, found.c.revision, names)
         return cls(
+            insert(s).from_select(
+                [*cls.INDEXED], select(_unhex(indexed.c.seller_key), indexed.c.record_id)
+            ),
             _locked(select(found.c.n, r.c.id).select_from(found.join(r, matches))),
             update(r)
             .where(r.c.id == written.c.id, r.c.id.in_(IDS))
@@ -218,6 +226,11 @@ def _locked(rows: Select[Any]) -> Select[Any]:
 
 def _unhex(value: ColumnElement[Any]) -> ColumnElement[bytes]:
     return func.unhex(value, type_=LargeBinary())
+
+
+def as_document(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """JSON of some columns of rows, with bytes as digits."""
+    return json.dumps([[row[name] for name in names] for row in rows], default=bytes.hex)
 
 
 def _document(names: Sequence[str]) -> FromClause:
