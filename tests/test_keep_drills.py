@@ -113,6 +113,23 @@ def test_a_full_disk_loses_nothing(tmp_path, has_room):
         assert presented_twice(made) == []
 
 
+def test_an_end_on_a_full_disk_names_what_is_lost(tmp_path):
+    """A supervisor sees the status, and a person who must authorize again."""
+    with setup(tmp_path, sellers=3, access_seconds=12) as made:
+        made.sandbox.fail("latency", api=REFRESH, seconds=4, times=3)
+        with made.keeper() as keeper:
+            keeper.wait_for(lambda: made.accepted() == 3)  # and the answers are on their way
+            limit_files(keeper, 1)
+            keeper.wait_for(lambda: keeper.get("/healthz").json()["in_memory_only"] == 3)
+            keeper.signal()
+            assert keeper.wait() == 1
+        assert keeper.broken == []
+        last = keeper.lines[-1]["error"]
+        assert last["exit_status"] == 1
+        assert "1001, 1002, 1003" in last["message"]
+        assert set(made.lost()) == {"1001", "1002", "1003"}
+
+
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
 @pytest.mark.parametrize("server", [OwnPostgreSQL, OwnRedis])
 def test_a_store_that_restarts_loses_nothing(tmp_path, server, killed):
