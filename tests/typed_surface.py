@@ -10,6 +10,7 @@ import attrs
 
 import iop_async as iop
 from iop_async.contrib.otel import Telemetry
+from iop_async.contrib.starlette import SellerRoutes, exception_handlers
 from iop_async.testing import FakeCaller, FakeTransport
 
 
@@ -200,3 +201,19 @@ def webhooks(app: iop.App, body: bytes) -> None:
         assert_type(message.data, Mapping[str, Any])
     request = iop.webhooks.verify_http_sign(app, url="/", form=body, now=datetime.now(UTC))
     assert_type(request.params, Mapping[str, str])
+
+
+async def routes(tokens: iop.TokenManager) -> None:
+    """Those of a web app."""
+
+    async def pushed(message: iop.webhooks.PushMessage) -> None:
+        assert_type(message.topic, str)
+
+    made = SellerRoutes(
+        tokens, redirect_uri="https://me.example/callback", secret="", on_push=pushed
+    )
+    assert_type(len(made), int)
+    assert issubclass(next(iter(exception_handlers())), Exception)
+    assert_type(await tokens.tell_expiry("1001", None), bool)
+    assert_type(tokens.client, iop.Client)
+    assert_type(tokens.store, iop.TokenStore)

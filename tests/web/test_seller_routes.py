@@ -3,6 +3,7 @@
 import logging
 import re
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -141,6 +142,23 @@ async def test_2_the_cookie_is_for_this_host_alone_and_not_for_scripts(gateway):
         cookie = (await one.browser().get("/iop/connect")).headers["set-cookie"]
     assert cookie.startswith("iop-connect=")
     assert "Secure" not in cookie
+
+
+@pytest.mark.parametrize("planted", ["", "x", "a b" * 14 + "c", '"' * 43, "ü" * 43, "x" * 5000])
+async def test_2_a_cookie_that_was_not_made_here_is_replaced(gateway, planted):
+    """One that comes back otherwise than it was set would keep its browser from ever connecting."""
+    async with shop(gateway) as one:
+        header = f"__Host-iop-connect={planted}".encode()
+        there = await one.browser().get("/iop/connect", headers={b"cookie": header})
+    assert re.match(r"__Host-iop-connect=[\w-]{43};", there.headers["set-cookie"])
+
+
+def test_each_line_of_the_threat_model_has_its_test():
+    """By number."""
+    lines = re.findall(r"^(\d+)\. \*", web.__doc__, re.MULTILINE)
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert lines == [str(number) for number in range(1, 15)]
+    assert [line for line in lines if f" test_{line}_" not in tests] == []
 
 
 async def test_two_tabs_of_one_browser_may_both_authorize(gateway):

@@ -91,6 +91,22 @@ async def test_what_passes_says_when_and_what_failed_says_whose_support_can_tell
     assert (answer.json()["code"], answer.json()["reason"]) == ("SOLD_OUT", "no stock left")
 
 
+async def test_the_log_says_why_on_one_line(caplog):
+    """Whatever a stranger writes into the path."""
+
+    async def fails(request):
+        raise iop.StoreError("the disk is full")
+
+    web = Starlette(routes=[Route("/{x:path}", fails)], exception_handlers=exception_handlers())
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(web), base_url="https://me.example"
+    ) as http:
+        await http.get("/a%0dERROR%20forged%1b[2J%c2%85")
+    (words,) = [one.getMessage() for one in caplog.records if one.name == "iop_async.web"]
+    assert words.isprintable()
+    assert words.endswith("503, StoreError: the disk is full")
+
+
 async def test_an_error_of_the_app_s_own_is_left_alone():
     """The handlers are for this library's errors."""
     with pytest.raises(ZeroDivisionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 from urllib.parse import urlsplit
@@ -33,10 +34,10 @@ _log = own_logger("iop_async.web")
 
 OnAuthorized: TypeAlias = Callable[[Request, Token], Any]
 
-_BROWSER_LENGTH: Final = 43
+_BROWSER: Final = re.compile(r"[\w-]{43}", re.ASCII)
+_COUNTRY: Final = re.compile(r"[a-z]{2}")
 _COOKIE_LONGER: Final = 86_400
 """Seconds that a cookie outlives its states: who is late is told so, and not to be a stranger."""
-_COUNTRY_LENGTH: Final = 2
 _REFUSED_CALLBACKS: Final = {"repeated_parameter": "broken", "missing_code": "broken"}
 
 
@@ -173,12 +174,11 @@ class SellerRoutes(Sequence[BaseRoute]):
     async def connect(self, request: Request) -> Response:
         """Send a seller's browser to the platform, with a state that is good in it alone."""
         browser = request.cookies.get(self._cookie, "")
-        if len(browser) != _BROWSER_LENGTH or not browser.isascii():
+        if not _BROWSER.fullmatch(browser):
             browser = new_browser()
         country = request.query_params.get("country", "").lower()
-        is_country = len(country) == _COUNTRY_LENGTH and country.isascii() and country.isalpha()
         state = self._states.give(browser, self._now())
-        url = self._consent_url(state, country if is_country else None)
+        url = self._consent_url(state, country if _COUNTRY.fullmatch(country) else None)
         response = RedirectResponse(url, 303, HEADERS)
         response.set_cookie(
             self._cookie,
