@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Any
 
 import anyio
 import click
@@ -70,14 +70,11 @@ def keep(
     settings: Settings,
     host: str,
     port: int,
-    concurrency: int,
-    rate: float | None,
-    on_store_failure: Literal["wait", "journal"],
-    drain_seconds: float,
     log_level: str,
     *,
     dashboard: bool,
     allow_remote: bool,
+    **of_manager: Any,
 ) -> None:
     """Keep the tokens in the store fresh, as a service, until SIGTERM or SIGINT.
 
@@ -102,14 +99,4 @@ def keep(
     wanted_as_json.set(True)  # whatever is said from here on is read by a program
     log_json(log_level.upper())
     listening = Listening(host=host, port=port, has_dashboard=dashboard)
-    anyio.run(
-        partial(
-            serve,
-            settings,
-            listening,
-            concurrency=concurrency,
-            rate=rate,
-            on_store_failure=on_store_failure,
-            drain_seconds=drain_seconds,
-        )
-    )
+    anyio.run(partial(serve, settings, listening, **of_manager))

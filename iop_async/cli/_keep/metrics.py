@@ -26,6 +26,29 @@ _ERRORS: Final = frozenset(
     name for name in vars(_exceptions) if isinstance(getattr(_exceptions, name), type)
 )
 
+_GAUGES: Final = {
+    "events_missed": "Events that came too fast to be counted.",
+    "up": "Whether the keeper runs: entered, and not draining.",
+    "healthy": "Whether nobody need look at anything.",
+    "store_up": "Whether the store could be read.",
+    "keeper_up": "Whether the keeper has seen the store lately.",
+    "unpersisted": "Grants whose newest pair the store does not have yet.",
+    "in_memory_only": "Grants whose newest pair ends with this process.",
+    "refreshing": "Refreshes under way.",
+    "overdue_seconds": "How long a refresh has been due.",
+    "nearest_death_seconds": "Time until the first access token ends of those that can be "
+    "refreshed; below 0 after.",
+    "held_up": "Whether refreshes wait, and for what.",
+    "sellers": "Grants by state, as counted last.",
+    "unanswered": "Grants of which a refresh has no answer yet, as counted last.",
+    "failing": "Grants whose last refresh failed, as counted last.",
+    "expired": "Grants that can be refreshed and whose access token is over, as counted.",
+    "unreadable": "Whether there are records that cannot be read, as counted last.",
+    "survey_timestamp_seconds": "When all grants were counted last, since 1970.",
+    "survey_duration_seconds": "How long it took to count all grants.",
+}
+_LABELS: Final = {"held_up": ["reason"], "sellers": ["state"]}
+
 
 class Metrics:
     """The metrics of one keeper."""
@@ -49,45 +72,11 @@ class Metrics:
             registry=registry,
         )
         self._requests.labels("success")
-        self._missed = self._gauge("events_missed", "Events that came too fast to be counted.")
-        self._up = self._gauge("up", "Whether the keeper runs: entered, and not draining.")
-        self._healthy = self._gauge("healthy", "Whether nobody need look at anything.")
-        self._store = self._gauge("store_up", "Whether the store could be read.")
-        self._keeper = self._gauge("keeper_up", "Whether the keeper has seen the store lately.")
-        self._unpersisted = self._gauge(
-            "unpersisted", "Grants whose newest pair the store does not have yet."
-        )
-        self._in_memory = self._gauge(
-            "in_memory_only", "Grants whose newest pair ends with this process."
-        )
-        self._refreshing = self._gauge("refreshing", "Refreshes under way.")
-        self._overdue = self._gauge("overdue_seconds", "How long a refresh has been due.")
-        self._death = self._gauge(
-            "nearest_death_seconds",
-            "Time until the first access token ends of those that can be refreshed; below 0 after.",
-        )
-        self._death.set(nan)
-        self._held_up = self._gauge("held_up", "Whether refreshes wait, and for what.", "reason")
-        self._sellers = self._gauge("sellers", "Grants by state, as counted last.", "state")
-        self._unanswered = self._gauge(
-            "unanswered", "Grants of which a refresh has no answer yet, as counted last."
-        )
-        self._failing = self._gauge("failing", "Grants whose last refresh failed, as counted last.")
-        self._expired = self._gauge(
-            "expired", "Grants that can be refreshed and whose access token is over, as counted."
-        )
-        self._unreadable = self._gauge(
-            "unreadable", "Whether there are records that cannot be read, as counted last."
-        )
-        self._counted_at = self._gauge(
-            "survey_timestamp_seconds", "When all grants were counted last, since 1970."
-        )
-        self._counted_in = self._gauge(
-            "survey_duration_seconds", "How long it took to count all grants."
-        )
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"iop_async_{name}", text, labels, registry=self._registry)
+        self._gauges = {
+            name: Gauge(f"iop_async_{name}", text, _LABELS.get(name, ()), registry=registry)
+            for name, text in _GAUGES.items()
+        }
+        self._gauges["nearest_death_seconds"].set(nan)
 
     def count(self, kind: EventKind) -> None:
         """One more event."""
@@ -103,31 +92,37 @@ class Metrics:
 
     def render(self, health: Health | None, *, is_up: bool, missed: int) -> bytes:
         """The exposition; without health only what was counted here is true of now."""
-        self._up.set(is_up)
-        self._missed.set(missed)
-        self._healthy.set(health is not None and health.is_healthy)
+        is_healthy = health is not None and health.is_healthy
+        values: dict[str, float] = {"up": is_up, "events_missed": missed, "healthy": is_healthy}
         if health is not None:
-            self._set(health)
+            values |= _values(health)
+            for reason in _HELD_UP_BY:
+                self._gauges["held_up"].labels(reason).set(health.held_up_by == reason)
+            for state, count in health.survey.by_state.items() if health.survey else ():
+                self._gauges["sellers"].labels(state).set(count)
+        for name, value in values.items():
+            self._gauges[name].set(value)
         return generate_latest(self._registry)
 
-    def _set(self, health: Health) -> None:
-        self._store.set(not health.store_error)
-        self._keeper.set(health.keeper == "running")
-        self._unpersisted.set(health.unpersisted)
-        self._in_memory.set(health.in_memory_only)
-        self._refreshing.set(health.refreshing)
-        self._overdue.set(health.overdue)
-        death = health.nearest_death
-        self._death.set(nan if death is None else (death - health.at).total_seconds())
-        for reason in _HELD_UP_BY:
-            self._held_up.labels(reason).set(health.held_up_by == reason)
-        survey = health.survey
-        if survey is not None:
-            for state, count in survey.by_state.items():
-                self._sellers.labels(state).set(count)
-            self._unanswered.set(survey.unanswered)
-            self._failing.set(survey.failing)
-            self._expired.set(survey.expired)
-            self._unreadable.set(bool(survey.unreadable))
-            self._counted_at.set(survey.at.timestamp())
-            self._counted_in.set(survey.seconds)
+
+def _values(health: Health) -> dict[str, float]:
+    death, survey = health.nearest_death, health.survey
+    values = {
+        "store_up": not health.store_error,
+        "keeper_up": health.keeper == "running",
+        "unpersisted": health.unpersisted,
+        "in_memory_only": health.in_memory_only,
+        "refreshing": health.refreshing,
+        "overdue_seconds": health.overdue,
+        "nearest_death_seconds": nan if death is None else (death - health.at).total_seconds(),
+    }
+    if survey is not None:
+        values |= {
+            "unanswered": survey.unanswered,
+            "failing": survey.failing,
+            "expired": survey.expired,
+            "unreadable": bool(survey.unreadable),
+            "survey_timestamp_seconds": survey.at.timestamp(),
+            "survey_duration_seconds": survey.seconds,
+        }
+    return values

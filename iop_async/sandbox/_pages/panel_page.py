@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from itertools import islice
+from typing import Final
 
 from starlette.responses import Response
 
@@ -15,6 +16,28 @@ from .page import hidden, page
 from .request_list import requests
 
 _ROWS = 50
+
+_FAULT_FORM: Final = f"""<form method="post" action="faults" class="row">
+<label>Kind<select name="kind">{"".join(f"<option>{kind}</option>" for kind in KINDS)}</select>
+</label>
+<label>API<input name="api" placeholder="all" size="18"></label>
+<label>Seller<input name="seller_id" placeholder="all" size="8"></label>
+<label>Times<input name="times" value="1" size="6"></label>
+<label>Seconds<input name="seconds" placeholder="1" size="6"></label>
+<label>For seconds<input name="for_seconds" placeholder="any" size="6"></label>
+<label>Status<input name="status" placeholder="503" size="5"></label>
+<label>Code<input name="code" placeholder="of an error" size="12"></label>
+<label>Sub code<input name="sub_code" placeholder="TOP's" size="12"></label>
+<button>Add</button>
+</form>"""
+
+_ANSWER_FORM: Final = """<form method="post" action="answers" class="row">
+<label class="grow">API<input name="api" required placeholder="/orders/get or a.dotted.name">
+</label>
+<label class="grow">Its answer, as JSON<textarea name="json" required spellcheck="false"
+placeholder='{"data": {"count": 0, "orders": []}}'></textarea></label>
+<button>Set</button>
+</form>"""
 
 
 def panel_page(sandbox: Sandbox) -> Response:
@@ -33,31 +56,13 @@ yours{skew}.</p>
 </div>
 <h2>Faults</h2>
 {_faults(sandbox)}
-<form method="post" action="faults" class="row">
-<label>Kind<select name="kind">{"".join(f"<option>{kind}</option>" for kind in KINDS)}</select>
-</label>
-<label>API<input name="api" placeholder="all" size="18"></label>
-<label>Seller<input name="seller_id" placeholder="all" size="8"></label>
-<label>Times<input name="times" value="1" size="6"></label>
-<label>Seconds<input name="seconds" placeholder="1" size="6"></label>
-<label>For seconds<input name="for_seconds" placeholder="any" size="6"></label>
-<label>Status<input name="status" placeholder="503" size="5"></label>
-<label>Code<input name="code" placeholder="of an error" size="12"></label>
-<label>Sub code<input name="sub_code" placeholder="TOP's" size="12"></label>
-<button>Add</button>
-</form>
+{_FAULT_FORM}
 <form method="post" action="clear_faults" class="row"><button>Clear all</button></form>
 <h2>Requests</h2>
 {requests(islice(sandbox.seen.calls, _ROWS))}
 <h2>Answers of your own</h2>
 {_answers(sandbox)}
-<form method="post" action="answers" class="row">
-<label class="grow">API<input name="api" required placeholder="/orders/get or a.dotted.name">
-</label>
-<label class="grow">Its answer, as JSON<textarea name="json" required spellcheck="false"
-placeholder='{{"data": {{"count": 0, "orders": []}}}}'></textarea></label>
-<button>Set</button>
-</form>
+{_ANSWER_FORM}
 <h2>Grants</h2>
 {_grants(sandbox)}
 <h2>Refreshes</h2>
