@@ -50,6 +50,7 @@ async def everything(store):
     kept = await store.put(evolve(kept, seller_ids=("1", "also 2")))
     await store.put(record("taker", "also 3", "3"))
     await store.put_many([record(f"many {n}", f"also {n}") for n in range(3)])
+    await store.get_many(SCOPE, ["1", "also 2", "nobody"])
     await store.lease(SCOPE, "1", holder="a", seconds=60)
     await store.lease(SCOPE, "1", holder="b", seconds=0)
     await store.lease(SCOPE, "1", holder="a", seconds=0)

@@ -25,6 +25,9 @@ from ._writes import is_count
 BATCH_MAX: Final = 1_000
 """Records in one transaction: few enough that it takes no longer than a slow statement."""
 
+_INDEXED_MAX: Final = 10_000
+"""Sellers that one statement has find their records: each is a hundred bytes of it."""
+
 
 async def put_many(
     db: AsyncConnection, sql: Sql, records: Sequence[Record]
@@ -122,14 +125,14 @@ async def _index_sellers(
         for record in records
         for key in _keys(record)
     ]
-    in_order = sorted(rows, key=_seller_key)
-    if sql.arrays is not None:
-        await db.execute(sql.arrays.index_sellers, as_arrays(in_order))
-    elif sql.json is not None:
-        document = {"a_document": as_document(in_order, Json.INDEXED)}
-        await db.execute(sql.json.index_sellers, document)
-    else:
-        await db.execute(_as_one(db, sql.index_sellers, "seller_key"), in_order)
+    for some in chunks(sorted(rows, key=_seller_key), _INDEXED_MAX):
+        if sql.arrays is not None:
+            await db.execute(sql.arrays.index_sellers, as_arrays(some))
+        elif sql.json is not None:
+            document = {"a_document": as_document(some, Json.INDEXED)}
+            await db.execute(sql.json.index_sellers, document)
+        else:
+            await db.execute(_as_one(db, sql.index_sellers, "seller_key"), some)
 
 
 def _as_one(db: AsyncConnection, statement: Insert, *returned: str) -> Insert:

@@ -48,10 +48,10 @@ _MAX_PARAMS: Final = 500
 """The most rows that one statement names: databases bound their parameters."""
 
 
-def chunks(values: Iterable[Any]) -> list[list[Any]]:
+def chunks(values: Iterable[Any], most: int = _MAX_PARAMS) -> list[list[Any]]:
     """The values, no more at once than a statement may name."""
     every = list(values)
-    return [every[at : at + _MAX_PARAMS] for at in range(0, len(every), _MAX_PARAMS)]
+    return [every[at : at + most] for at in range(0, len(every), most)]
 
 
 class Sql:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from ..._records import Record
 from ...protocols import MAX_LEASE_SECONDS
@@ -60,7 +60,7 @@ _IS_ANOTHERS: Final = f"""SELECT 1 FROM records
     WHERE id = :key AND lease_holder <> :holder AND NOT ({_IS_FREE})"""
 
 
-@frozen
+@frozen(slots=False)  # its fields are the parameters of statements
 class Lease:
     """A lease that a holder asks for, in microseconds of the store's clock.
 
@@ -94,14 +94,14 @@ def claim(db: sqlite3.Connection, scope: str, *, due_by: int, limit: int, lease:
     of others nor come back at once.
     """
     window = max(CLAIM_WINDOW, limit)
-    params = {"scope": scope, "due_by": due_by, "window": window, **asdict(lease)}
+    params = {"scope": scope, "due_by": due_by, "window": window, **vars(lease)}
     db.execute(_END_LEASES, params)
     claimed: list[Row] = []
     readable = 0
     for _ in range(_MAX_ROUNDS):
         keys = _due(db, {**params, "limit": limit - readable})
         rows = _rows.by_id(db, scope, keys)
-        db.execute(f"{_TAKE} WHERE {_rows.among(keys)}", asdict(lease))
+        db.execute(f"{_TAKE} WHERE {_rows.among(keys)}", vars(lease))
         claimed += rows
         readable += sum(isinstance(row, Record) for row in rows)
         if readable == len(claimed) or not keys:
@@ -133,7 +133,7 @@ def take(db: sqlite3.Connection, scope: str, seller_id: str, lease: Lease) -> Cl
     if found is None:
         return Claimed([], lease)
     record, key = found
-    params = {"key": key, **asdict(lease)}
+    params = {"key": key, **vars(lease)}
     if lease.until > lease.now:
         is_new = bool(db.execute(_LEASE, params).rowcount)
         is_held = is_new or db.execute(_LENGTHEN, params).rowcount
