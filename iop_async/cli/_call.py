@@ -73,7 +73,7 @@ _READS: Final = (
     metavar=_PAIR,
     help="Sent besides, and not signed.",
 )
-@click.option("--get", "http_method", flag_value="GET", default="POST", help="GET, not POST.")
+@click.option("--get", "by_get", is_flag=True, help="GET, not POST.")
 @click.option("--simplify/--no-simplify", default=None, help="Ask for an answer without wrapper.")
 @click.option(
     "--timeout",
@@ -94,6 +94,7 @@ def call(
     files: dict[str, str],
     seller_id: str | None,
     *,
+    by_get: bool,
     dry_run: bool,
     curl: bool,
     verbose: bool,
@@ -110,6 +111,7 @@ def call(
         Call(
             api,
             merged(read_params(more_params), params),
+            http_method="GET" if by_get else "POST",
             files={name: Path(path) for name, path in files.items()},
             **how,
         ),

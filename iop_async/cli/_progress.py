@@ -27,32 +27,31 @@ class Bar:
 
     def __init__(self, what: str, *, total: int | None = None) -> None:
         self.done = 0
-        self._shows = sys.stderr.isatty() and not wants_json()
-        counted = [MofNCompleteColumn(), TimeRemainingColumn()] if total else [_COUNT]
-        self._progress = Progress(
-            *(TextColumn("{task.description}"), BarColumn(), *counted),
-            console=console(stderr=True),
-            transient=True,
-            disable=not self._shows,
-        )
-        self._task = self._progress.add_task(what, total=total)
+        self._progress: Progress | None = None
+        if sys.stderr.isatty() and not wants_json():
+            counted = [MofNCompleteColumn(), TimeRemainingColumn()] if total else [_COUNT]
+            columns = (TextColumn("{task.description}"), BarColumn(), *counted)
+            self._progress = Progress(*columns, console=console(stderr=True), transient=True)
+            self._task = self._progress.add_task(what, total=total)
 
-    def advance(self, count: int = 1) -> None:
-        """So many more are done."""
-        self.done += count
-        self._progress.update(self._task, completed=self.done)
+    def advance(self) -> None:
+        """One more is done."""
+        self.done += 1
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self.done)
 
     def say(self, text: str) -> None:
         """A line above the bar; a program is told of it as a warning."""
         if wants_json():
             warn(text)
-        elif self._shows:
+        elif self._progress is not None:
             self._progress.console.print(Text(fit_for_terminals(text)), soft_wrap=True)
         else:
             note(text)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._progress is not None:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -61,4 +60,5 @@ class Bar:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._progress is not None:
+            self._progress.stop()

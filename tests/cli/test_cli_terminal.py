@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 
 import httpx
@@ -55,6 +56,11 @@ class Terminal:
                 break
             self.text += piece.decode(errors="replace")
         return self.text
+
+    def wait_for_silence(self):
+        """Until what is typed is no longer echoed."""
+        while termios.tcgetattr(self.terminal)[3] & termios.ECHO:
+            time.sleep(0.01)
 
     def type(self, text):
         os.write(self.terminal, text.encode())
@@ -131,6 +137,7 @@ def test_a_secret_is_asked_for_and_not_echoed(kept):
     given = ["call", "/sandbox/echo", "-p", "order_id=42", "--app-secret", "-"]
     with Terminal(kept, *given, IOP_APP_SECRET="") as terminal:
         terminal.read_until("app secret")
+        terminal.wait_for_silence()
         terminal.type(f"{SECRET}\n")
         text, status = terminal.end()
     assert status == 0, text
