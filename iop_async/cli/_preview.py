@@ -10,10 +10,11 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import click
+from attrs import evolve
 
 from .. import gateways
 from .._models import App, Call
-from .._redact import MASK, escape_controls, secrets_in
+from .._redact import MASK, escape_controls, redact, secrets_in
 from .._wire import HttpRequest
 from ..signers import string_to_sign
 from ._output import print_json, wants_json
@@ -24,12 +25,18 @@ class Preview:
 
     def __init__(self, app: App, gateway: gateways.Preset, call: Call) -> None:
         self._call = call
-        unsigned = gateway.prepare(app, call, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        unsigned = gateway.prepare(app, call, now=now)
         sign = cast("str", unsigned.ask(app.secret))  # the signers of presets do not await
         self._request: HttpRequest = unsigned.finish(sign)
         self._signed = string_to_sign(unsigned.path, unsigned.params)
-        self._params: Mapping[str, str] = {**unsigned.params, "sign": sign}
-        self._secrets = secrets_in(call.api, self._params)
+        # Files are not signed: without them it is the same form.
+        plain = evolve(call, files={}, http_method="POST")
+        body = cast("bytes", gateway.prepare(app, plain, now=now).finish(sign).body)
+        self._form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        self._params: Mapping[str, str] = {**unsigned.params, **self._form}
+        nested = [text for text in self._params.values() if redact(text) != text]
+        self._secrets = secrets_in(call.api, self._params, sign, *nested)
 
     def print(self, *, as_curl: bool, reveal: bool) -> None:
         """Print it; its secrets masked unless they are asked for."""
@@ -69,19 +76,17 @@ class Preview:
         for name, value in headers.items():
             if not (self._call.files and name == "content-type"):  # curl has its own boundary
                 words += ["--header", f"{name}: {value}"]
-        words += self._uploads() if self._call.files else self._form()
+        words += self._uploads() if self._call.files else self._data()
         return " ".join(map(shlex.quote, [*words, self._request.url]))
 
-    def _form(self) -> list[str]:
+    def _data(self) -> list[str]:
         body = self._request.body
         return ["--data-raw", body.decode()] if isinstance(body, bytes) and body else []
 
     def _uploads(self) -> list[str]:
-        in_url = {name for name, _ in parse_qsl(urlsplit(self._request.url).query)}
         words = []
-        for name, value in self._params.items():
-            if name not in in_url:
-                words += ["--form-string", f"{name}={value}"]
+        for name, value in self._form.items():
+            words += ["--form-string", f"{name}={value}"]
         for name, file in self._call.files.items():
             path = cast("Path", file.content)  # as the command line gives it
             described = f"{name}=@{path};type={file.content_type}"

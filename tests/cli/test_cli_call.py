@@ -99,6 +99,31 @@ def test_a_curl_command_uploads_the_file(kept):
     assert json.loads(done.stdout)["data"]["files"][0]["size"] == 5
 
 
+def test_a_curl_command_uploads_what_a_path_is_filled_with_too(kept):
+    """TOP's parameters of the system stay in the query; those of a path are sent and not signed."""
+    path = kept.folder / "front.png"
+    path.write_bytes(b"12345")
+    given = ["call", "/2.0/images/{imageId}", "-p", "imageId=42", "-f", f"image={path}", "--curl"]
+    command = shlex.split(kept.invoke(*given, "--reveal").out)
+    assert "imageId=42" in command
+    assert command[-1].endswith("/2.0/images/42")
+    top = ["call", "taobao.picture.upload", "-p", "title=a", "-f", f"img={path}", "--curl"]
+    command = shlex.split(kept.invoke(*top, "--reveal", "--gateway", f"{kept.url}/router/rest").out)
+    assert [word for word in command if "=" in word and "://" not in word] == [
+        "title=a",
+        f"img=@{path};type=application/octet-stream;filename=front.png",
+    ]
+    assert "method=taobao.picture.upload" in command[-1]
+
+
+def test_a_secret_within_a_parameter_is_masked_too(kept):
+    """In JSON of one's own, in what is signed, and as a form writes it."""
+    payload = '{"access_token": "5000abc0def0ghi0jkl0mno"}'
+    given = ["call", "/a", "-p", f"payload={payload}", "--dry-run"]
+    assert "abc0def" not in kept.invoke(*given).out
+    assert "abc0def" in kept.invoke(*given, "--reveal").out
+
+
 def test_headers_of_ones_own_are_masked_in_what_is_shown(kept):
     """Nobody can tell what they are for."""
     given = ["call", "/a", "--header", "x-key=hunter2hunter2", "--dry-run"]
