@@ -1,6 +1,8 @@
 """Each error of the tree has its status, and FastAPI gets a seller's caller."""
 
 import json
+import subprocess
+import sys
 from typing import Annotated
 
 import httpx
@@ -141,3 +143,23 @@ async def test_fastapi_gets_the_caller_of_the_seller_whose_turn_it_is(gateway, s
             schema = (await http.get("/openapi.json")).json()
             parameters = schema["paths"]["/orders/{number}"]["get"]["parameters"]
             assert {one["name"] for one in parameters} == {"number", "x-user"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "code", "words"),
+    [
+        ("starlette", "import iop_async.contrib.starlette", "iop-async[starlette]"),
+        (
+            "fastapi",
+            "from iop_async.contrib.starlette import caller_dependency as f; f(None, print)",
+            "pip install fastapi",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_named(missing, code, words):
+    """With the command that installs it."""
+    script = f"import sys; sys.modules[{missing!r}] = None; {code}"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr.splitlines()[-1]
