@@ -9,7 +9,6 @@ from .._http.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from .._http.tls import tls_context
 from .._http.transport import MAX_ANSWER_BYTES, LoopTransport
 from .._scrub import scrubs_frames
-from .._wire import HttpRequest, HttpResponse
 from .connections import FastRoute
 
 
@@ -42,6 +41,7 @@ class FastTransport(LoopTransport):
 
     Raises:
         ValueError: a proxy is given.
+        RuntimeError: (from :meth:`send`) this is no event loop of asyncio.
 
     Example::
 
@@ -68,21 +68,9 @@ class FastTransport(LoopTransport):
         super().__init__(timeouts, max_connections, max_waiting, max_answer_bytes)
 
     def _route(self, max_connections: int) -> Route:
-        return FastRoute(max_connections=max_connections, timeouts=self._timeouts, tls=tls_context)
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """One exchange. A redirect is an answer like any other.
-
-        Raises:
-            OSError, TypeError, ValueError: a file cannot be opened or is open in text mode, the URL
-                is none; nothing was sent.
-            TransportError: no complete answer came back.
-            ProtocolError: the answer is too large, or its compression is broken.
-            RuntimeError: the transport is closed, or this is no event loop of asyncio.
-        """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             msg = "FastTransport runs on asyncio; under trio use HttpxTransport"
             raise RuntimeError(msg) from None
-        return await super().send(request)
+        return FastRoute(max_connections=max_connections, timeouts=self._timeouts, tls=tls_context)

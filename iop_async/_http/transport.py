@@ -67,7 +67,7 @@ class LoopTransport(ClosesOnExit):
                 is none; nothing was sent.
             TransportError: no complete answer came back.
             ProtocolError: the answer is too large, or its compression is broken.
-            RuntimeError: the transport is closed.
+            RuntimeError: the transport is closed, or is not for this kind of event loop.
         """
         if self._closed:
             raise _closed()
@@ -91,10 +91,14 @@ class LoopTransport(ClosesOnExit):
         """
         self._closed = True
         here = current_token()
+        mine = None
         for event_loop, exchanges in self._exchanges.items():
-            if event_loop != here:
+            if event_loop == here:
+                mine = exchanges
+            else:
                 start_in(event_loop, exchanges.aclose)
-        await self._exchanges.here().aclose()
+        if mine is not None:
+            await mine.aclose()
 
     async def __aenter__(self) -> Self:
         return self
