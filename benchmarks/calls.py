@@ -1,14 +1,16 @@
-"""CPU that a signed call costs the client: iop_async, stock httpx and bare aiohttp, side by side.
+"""CPU that a signed call costs the client: iop_async over both its doors, httpx and aiohttp.
 
-Every peer signs, encodes and decodes with the same functions of this library, so only the
-transport differs. The gateway is another process on loopback that answers with a fixed token. All
-cells are measured in turn, several rounds, since a machine has its moods: compare within one run.
+The measure is a bare POST: aiohttp sends a request that is ready, and reads bytes. Every other peer
+signs, encodes and decodes with the same functions of this library, so only the transport differs.
+The gateway is another process on loopback that answers with a fixed token. All cells are measured
+in turn, several rounds, since a machine has its moods: compare within one run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import platform
 import statistics
@@ -18,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -26,7 +29,9 @@ import httpx
 
 import iop_async as iop
 
-CONCURRENCIES = (1, 20, 100, 500)
+CONCURRENCIES = (1, 20, 100, 500, 2000)
+MEASURE = "a bare POST of aiohttp"
+FAST = "iop_async, FastTransport"
 APP = iop.App("12345678", "helloworld")
 TOKEN = "5000" + "0123456789abcdef" * 3
 API = "/product/get"
@@ -79,7 +84,7 @@ class Gateway(asyncio.Protocol):
     @classmethod
     async def serve(cls) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(cls, "127.0.0.1", 0, backlog=1000)
+        server = await loop.create_server(cls, "127.0.0.1", 0, backlog=4000)
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 
@@ -90,8 +95,10 @@ def encoded(gateway: iop.gateways.Iop) -> tuple[iop.Call, iop.HttpRequest]:
 
 
 @asynccontextmanager
-async def ours(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
-    transport = iop.HttpxTransport(max_connections=concurrency)
+async def through(
+    door: type[iop.HttpxTransport | iop.FastTransport], gateway: iop.gateways.Iop, concurrency: int
+) -> AsyncIterator[Call]:
+    transport = door(max_connections=concurrency)
     async with transport, iop.Client(APP, gateway, transport=transport) as client:
         seller = client.as_seller(TOKEN)
         yield lambda: seller.call(API, PARAMS)
@@ -129,7 +136,21 @@ async def default_httpx(gateway: iop.gateways.Iop, _concurrency: int) -> AsyncIt
 
 
 @asynccontextmanager
-async def bare_aiohttp(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
+async def bare_post(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
+    _, request = encoded(gateway)
+    connector = aiohttp.TCPConnector(limit=concurrency)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        headers = dict(request.headers)
+
+        async def call() -> bytes:
+            async with session.post(request.url, data=_bytes(request), headers=headers) as response:
+                return await response.read()
+
+        yield call
+
+
+@asynccontextmanager
+async def signing_aiohttp(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
     connector = aiohttp.TCPConnector(limit=concurrency)
     async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -151,16 +172,20 @@ def _bytes(request: iop.HttpRequest) -> bytes:
 
 
 PEERS: dict[str, Callable[[iop.gateways.Iop, int], Any]] = {
-    "aiohttp": bare_aiohttp,
-    "iop_async": ours,
+    MEASURE: bare_post,
+    FAST: partial(through, iop.FastTransport),
+    "iop_async": partial(through, iop.HttpxTransport),
+    "aiohttp": signing_aiohttp,
     "httpx": stock_httpx,
     "httpx, its default limits": default_httpx,
 }
 
 # How many calls make a measurement; stock httpx is so slow that few must do.
 CALLS = {
-    "aiohttp": dict.fromkeys(CONCURRENCIES, 1500),
+    MEASURE: dict.fromkeys(CONCURRENCIES, 1500),
+    FAST: dict.fromkeys(CONCURRENCIES, 1500),
     "iop_async": dict.fromkeys(CONCURRENCIES, 1500),
+    "aiohttp": dict.fromkeys(CONCURRENCIES, 1500),
     "httpx": {1: 400, 20: 300, 100: 100, 500: 40},
     "httpx, its default limits": {20: 300, 100: 100},
 }
@@ -209,7 +234,13 @@ def verdicts(medians: dict[tuple[str, int], float]) -> list[tuple[str, float, st
     mine = medians["iop_async", 100]
     against_httpx = medians["httpx", 100] / mine
     growth = mine / medians["iop_async", 1]
+    fast = [
+        (f"FastTransport / a bare POST, at {each} in flight", cost, "<= 1.0", cost <= 1.0)
+        for each in CONCURRENCIES
+        for cost in [medians[FAST, each] / medians[MEASURE, each]]
+    ]
     return [
+        *fast,
         ("stock httpx / iop_async, at 100 in flight", against_httpx, ">= 10", against_httpx >= 10),
         ("iop_async at 100 / at 1 in flight", growth, "<= 1.5", growth <= 1.5),
     ]
@@ -218,7 +249,9 @@ def verdicts(medians: dict[tuple[str, int], float]) -> list[tuple[str, float, st
 def show(results: dict[tuple[str, int], list[float]]) -> None:
     medians = {cell: statistics.median(values) for cell, values in results.items()}
     print(f"Python {platform.python_version()}, {date()}, " + ", ".join(libraries()))
-    print("CPU of the client a signed call: median us (min-max), and as a multiple of aiohttp\n")
+    print(
+        "CPU of the client a signed call: median us (min-max), and as a multiple of a bare POST\n"
+    )
     width = max(map(len, PEERS))
     print(" " * width + "".join(f"{f'{c} in flight':>32}" for c in CONCURRENCIES))
     for peer in PEERS:
@@ -228,7 +261,7 @@ def show(results: dict[tuple[str, int], list[float]]) -> None:
             text = ""
             if values:
                 median = medians[peer, concurrency]
-                ratio = median / medians["aiohttp", concurrency]
+                ratio = median / medians[MEASURE, concurrency]
                 text = f"{median:.0f} ({min(values):.0f}-{max(values):.0f})  x{ratio:.1f}"
             cells.append(f"{text:>32}")
         print(f"{peer:<{width}}" + "".join(cells))
@@ -238,7 +271,7 @@ def show(results: dict[tuple[str, int], list[float]]) -> None:
 
 
 def libraries() -> list[str]:
-    names = ("iop-async", "httpx", "httpcore", "anyio", "aiohttp")
+    names = ("iop-async", "httpx", "httpcore", "anyio", "aiohttp", "httptools", "uvloop")
     return [f"{name} {version(name)}" for name in names]
 
 
@@ -271,17 +304,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--uvloop", action="store_true", help="the client runs on uvloop")
     parser.add_argument("--gateway", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.gateway:
         asyncio.run(Gateway.serve())
         return
+    run = importlib.import_module("uvloop").run if options.uvloop else asyncio.run
     command = [sys.executable, __file__, "--gateway"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         gateway = iop.gateways.Iop(f"http://127.0.0.1:{process.stdout.readline().strip()}")
         try:
-            results = asyncio.run(measure_all(gateway, options.rounds))
+            results = run(measure_all(gateway, options.rounds))
         finally:
             process.kill()
     if options.json:

@@ -160,7 +160,10 @@ class Connection(asyncio.Protocol):
             if self._failure is not None:
                 raise self._failure
             self.is_reusable = (
-                self._is_sent and incoming.may_follow and not self._transport.is_closing()
+                self._is_sent
+                and incoming.may_follow
+                and not self._transport.get_write_buffer_size()  # answered before it was read
+                and not self._transport.is_closing()
             )
         finally:
             incoming.close()

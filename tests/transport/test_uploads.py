@@ -92,16 +92,30 @@ def test_pipe_that_stays_silent_keeps_to_the_deadline(run, make_transport, tmp_p
     os.close(silent)
 
 
-def test_large_file_is_never_in_memory(make_transport, tmp_path):
-    with (tmp_path / "sparse").open("wb") as file:
-        file.truncate(200_000_000)
+def upload_sparse(make_transport, path, size):
+    """What the server got of a large file, and the most memory that sending it took."""
+    with path.open("wb") as file:
+        file.truncate(size)
     tracemalloc.start()
     try:
-        received = upload(anyio.run, make_transport, (b"<", tmp_path / "sparse", b">"))
-        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        received = upload(anyio.run, make_transport, (b"<", path, b">"))
+        return received.size, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert received.size == 200_000_002
+
+
+def test_large_file_is_never_in_memory(make_transport, tmp_path):
+    size, memory = upload_sparse(make_transport, tmp_path / "sparse", 200_000_000)
+    assert size == 200_000_002
+    assert memory < 10_000_000
+
+
+@pytest.mark.drill
+def test_a_gigabyte_takes_no_more_memory_than_a_fifth_of_it(make_transport, tmp_path, show):
+    size, memory = upload_sparse(make_transport, tmp_path / "sparse", 1_000_000_000)
+    show(f"1 GB sent, {memory / 1e6:.1f} MB of memory at the most")
+    assert size == 1_000_000_002
+    assert memory < 10_000_000
 
 
 @pytest.mark.parametrize("name", ["missing", "directory", "file/below"])
