@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .._http.exchanges import Route
 from .._http.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from .._http.tls import tls_context
 from .._http.transport import MAX_ANSWER_BYTES, LoopTransport
 from .._scrub import scrubs_frames
-from .connections import FastRoute
+
+if TYPE_CHECKING:
+    from .connections import FastRoute
 
 
 class FastTransport(LoopTransport):
@@ -40,6 +44,7 @@ class FastTransport(LoopTransport):
     connections of its own, which are closed with it.
 
     Raises:
+        ImportError: the extra ``fast`` is not installed.
         ValueError: a proxy is given.
         RuntimeError: (from :meth:`send`) this is no event loop of asyncio.
 
@@ -66,6 +71,7 @@ class FastTransport(LoopTransport):
             msg = "FastTransport goes through no proxy; use HttpxTransport(proxy=...)"
             raise ValueError(msg)
         super().__init__(timeouts, max_connections, max_waiting, max_answer_bytes)
+        self._fast_route = _fast_route()
 
     def _route(self, max_connections: int) -> Route:
         try:
@@ -73,4 +79,19 @@ class FastTransport(LoopTransport):
         except RuntimeError:
             msg = "FastTransport runs on asyncio; under trio use HttpxTransport"
             raise RuntimeError(msg) from None
-        return FastRoute(max_connections=max_connections, timeouts=self._timeouts, tls=tls_context)
+        return self._fast_route(
+            max_connections=max_connections, timeouts=self._timeouts, tls=tls_context
+        )
+
+
+def _fast_route() -> type[FastRoute]:
+    """Imported by whoever makes a transport, lest the first request hold up its event loop."""
+    for name in ("aiohappyeyeballs", "httptools"):
+        try:
+            import_module(name)
+        except ImportError as error:
+            msg = f"iop_async.FastTransport needs {name}: install iop-async[fast]"
+            raise ImportError(msg, name=name) from error
+    from .connections import FastRoute
+
+    return FastRoute

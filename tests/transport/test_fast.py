@@ -45,7 +45,7 @@ def test_what_is_missing_is_named_with_its_extra(name):
         sys.modules[{name!r}] = None
         import iop_async
         try:
-            iop_async.FastTransport
+            iop_async.FastTransport()
         except ImportError as error:
             print(error)
     """
