@@ -54,6 +54,16 @@ _HEADERS: Final = {
 }
 
 
+def require_address(redirect_uri: str) -> None:
+    """Raises ``click.UsageError`` for what no browser can be sent to."""
+    with suppress(ValueError):
+        parts = urlsplit(redirect_uri)
+        if parts.scheme and parts.hostname and parts.port != 0:
+            return
+    msg = "the redirect_uri is no address like http://127.0.0.1:8765/callback"
+    raise click.UsageError(msg)
+
+
 def is_here(redirect_uri: str) -> bool:
     """Whether a server of this command can be what a redirect URI names."""
     parts = urlsplit(redirect_uri)

@@ -56,9 +56,10 @@ _EPIPE: Final = 32
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
-    return str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    words = f"{error.strerror[:1].lower()}{error.strerror[1:]}"
+    return words if error.filename is None else f"{error.filename}: {words}"
 
 
 class Group(click.Group):

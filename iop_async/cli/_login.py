@@ -16,7 +16,7 @@ from .._client import Client
 from .._models import Token
 from .._scrub import scrubs_frames
 from ..tokens import TokenManager, seller_ids_of
-from ._approval import approved_here, approved_pasted, is_here
+from ._approval import approved_here, approved_pasted, is_here, require_address
 from ._documents import iso, token_document
 from ._group import Command, Failed
 from ._opening import gateway_of, manager_of, opened_client, opened_store
@@ -59,7 +59,9 @@ def login(
     machine, http://127.0.0.1:8765/callback say, the browser comes back to this command. Else, and
     with --no-browser, the browser ends on a page of yours: paste the URL of that page here.
     """
-    way = _Way(settings.require("redirect_uri"), country, seconds, opens_browser=not no_browser)
+    redirect_uri = settings.require("redirect_uri")
+    require_address(redirect_uri)
+    way = _Way(redirect_uri, country, seconds, opens_browser=not no_browser)
     keeps = settings.get("store") is not None if reveal else bool(settings.require("store"))
 
     async def do() -> tuple[str | None, Token]:

@@ -34,7 +34,7 @@ class Preview:
         plain = evolve(call, files={}, http_method="POST")
         body = cast("bytes", gateway.prepare(app, plain, now=now).finish(sign).body)
         self._form = dict(parse_qsl(body.decode(), keep_blank_values=True))
-        self._params: Mapping[str, str] = {**unsigned.params, **self._form}
+        self._params: Mapping[str, str] = {**unsigned.params, **self._form, "sign": sign}
         nested = [text for text in self._params.values() if redact(text) != text]
         self._secrets = secrets_in(call.api, self._params, sign, *nested)
 

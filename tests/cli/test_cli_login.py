@@ -187,6 +187,14 @@ def test_what_is_pasted_must_belong_to_this_login(shop, pasted, words):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("given", ["nonsense", "http://127.0.0.1:99999/x", "http://127.0.0.1:0/x"])
+def test_a_redirect_uri_that_is_none_is_refused_before_anybody_is_asked(shop, given):
+    """With one that is."""
+    done = shop.invoke("login", "--redirect-uri", given)
+    assert done.status == 2
+    assert "no address like http://127.0.0.1:8765/callback" in done.err
+
+
 def test_a_token_can_be_had_without_a_store(shop, browser):
     """Where it is asked for; nothing is written then."""
     env = {"BROWSER_ANSWER": "&auto_approve=1001", "IOP_STORE": ""}

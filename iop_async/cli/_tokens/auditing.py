@@ -86,7 +86,8 @@ def audit(settings: Settings, days: float) -> None:
     else:
         rows = [[each.severity, each.kind, each.seller_id or "-", each.message] for each in found]
         print_table(["", "finding", "seller", "what to do"], rows)
-        note(f"{count} {'grant' if count == 1 else 'grants'} of {scope}: {len(found)} findings")
+        findings = f"{len(found)} {'finding' if len(found) == 1 else 'findings'}"
+        note(f"{count} {'grant' if count == 1 else 'grants'} of {scope}: {findings}")
     if any(each.severity == "error" for each in found):
         sys.exit(1)
 

@@ -80,7 +80,8 @@ def _form_of(file: BinaryIO) -> Format:
     name = str(getattr(file, "name", ""))
     form = FORMATS.get(Path(name).suffix.lower())
     if form is None:
-        msg = f"say --format {' or --format '.join(sorted(set(FORMATS.values())))}"
+        forms = " or --format ".join(sorted(set(FORMATS.values())))
+        msg = f"the file's name does not tell its format: say --format {forms}"
         raise click.UsageError(msg)
     return form
 
