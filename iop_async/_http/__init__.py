@@ -1,8 +1,8 @@
 """The parts of :class:`~iop_async.HttpxTransport`, and of :class:`~iop_async.FastTransport`.
 
 A request becomes one of the :mod:`messages`, its files :mod:`streams`. In its turn, and within its
-time (:mod:`exchanges`, :mod:`deadlines`), it travels over a connection of a :mod:`pool`, and ends in
-an answer or in one of our own :mod:`failures`. Those are common to both, and so are the
+time (:mod:`exchanges`, :mod:`deadlines`), it travels over a connection of a :mod:`pool`, and ends
+in an answer or in one of our own :mod:`failures`. Those are common to both, and so are the
 :mod:`loops` that they serve and the context of :mod:`tls`.
 
 The connections of the first are httpcore's (:mod:`connections`, on :mod:`sockets`, through
