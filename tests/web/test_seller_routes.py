@@ -438,6 +438,8 @@ def test_every_page_is_there_in_every_language():
         ({"secret": b"0123456789abcdef"}, TypeError, "secret is of type bytes"),
         ({"redirect_uri": "/callback"}, ValueError, "no absolute URL"),
         ({"minutes": 0}, ValueError, "minutes"),
+        ({"minutes": None}, TypeError, "minutes is None"),
+        ({"push_seconds": "60"}, TypeError, "push_seconds"),
         ({"max_waiting": 0}, ValueError, "max_waiting"),
         ({"on_push": "handler"}, TypeError, "on_push is of type str"),
     ],

@@ -120,12 +120,9 @@ class SellerRoutes(Sequence[BaseRoute]):
     ) -> None:
         self._tokens = tokens
         self._app = tokens.client.app
-        _require_settings(self._app.secret, on_authorized, on_push)
-        require_seconds("minutes", minutes)
-        require_seconds("push_seconds", push_seconds)
-        for name, value in (("max_body", max_body), ("max_waiting", max_waiting)):
-            require_count(name, value)
-        require_count("concurrency", concurrency)
+        _require_handlers(self._app.secret, on_authorized=on_authorized, on_push=on_push)
+        _require_times(minutes=minutes, push_seconds=push_seconds)
+        _require_counts(max_body=max_body, max_waiting=max_waiting, concurrency=concurrency)
         self._redirect_uri = redirect_uri
         self._consent_url()
         self._on_authorized = on_authorized
@@ -147,14 +144,18 @@ class SellerRoutes(Sequence[BaseRoute]):
             concurrency=concurrency,
             timeout=push_seconds,
         )
-        self._routes: list[BaseRoute] = [
+        self._routes = self._make_routes()
+
+    def _make_routes(self) -> list[BaseRoute]:
+        routes: list[BaseRoute] = [
             Route("/connect", self.connect),
             Route("/callback", self.callback),
             Route("/connected", self.connected),
             Route("/health", self.health),
         ]
         if self._app.secret:
-            self._routes.append(Route("/push", self.push, methods=["POST"]))
+            routes.append(Route("/push", self.push, methods=["POST"]))
+        return routes
 
     @overload
     def __getitem__(self, index: int) -> BaseRoute: ...
@@ -288,11 +289,24 @@ def _plain(text: str, status: int) -> Response:
     return PlainTextResponse(text, status)
 
 
-def _require_settings(app_secret: str, on_authorized: object, on_push: object) -> None:
-    for name, value in (("on_authorized", on_authorized), ("on_push", on_push)):
+def _require_times(**times: object) -> None:
+    for name, value in times.items():
+        if value is None:
+            msg = f"{name} is None; give more than 0"
+            raise TypeError(msg)
+        require_seconds(name, value)
+
+
+def _require_counts(**counts: object) -> None:
+    for name, value in counts.items():
+        require_count(name, value)
+
+
+def _require_handlers(app_secret: str, **handlers: object) -> None:
+    for name, value in handlers.items():
         if value is not None and not callable(value):
             msg = f"{name} is of type {type(value).__name__}; give a function"
             raise TypeError(msg)
-    if on_push is not None and not app_secret:
+    if handlers["on_push"] is not None and not app_secret:
         msg = "the app has no secret, by which pushes are signed; give the App its secret"
         raise ValueError(msg)
