@@ -201,6 +201,28 @@ def test_the_command_line_needs_no_other_extra():
 import sys
 for name in ("cryptography", "redis", "sqlalchemy", "msgspec", "opentelemetry"):
     sys.modules[name] = None
-import iop_async.cli._commands
+from iop_async.cli._commands import commands
+for name in commands.list_commands(None):
+    commands.get_command(None, name)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"), [("click", []), ("rich", []), ("starlette", ["sandbox"])]
+)
+def test_a_part_that_is_missing_is_named_with_what_installs_it(missing, arguments):
+    """One line, whenever it is found."""
+    program = f"""
+import sys
+sys.modules[{missing!r}] = None
+sys.argv = ["iop-async", *{arguments!r}]
+from iop_async.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    words = f"iop-async: {missing} is missing; install the extra: pip install 'iop-async[cli]'"
+    assert done.stderr.strip() == words
