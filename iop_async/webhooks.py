@@ -209,8 +209,8 @@ def _moment(value: Any) -> datetime | None:
     number = _integer(value)
     if number is None or number <= 0:
         return None
-    seconds = number if number < _MAX_SECONDS else number / 1000
     try:
+        seconds = number if number < _MAX_SECONDS else number / 1000
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return None

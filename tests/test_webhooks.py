@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import iop_async as iop
 
-VECTORS = Path(__file__).parent / "vectors"
+VECTORS = Path(__file__).parent / "vectors" / "webhooks"
 PUSHES = json.loads((VECTORS / "push.json").read_text())
 REQUESTS = json.loads((VECTORS / "http_sign.json").read_text())
 APP = iop.App("123456", "helloworld")
@@ -108,6 +108,14 @@ def test_any_signed_object_is_a_message(fields):
     assert message.authorization_ends_at is None or message.authorization_ends_at.tzinfo is UTC
     assert message.type is None or type(message.type) is int
     assert isinstance(message.is_test, bool)
+
+
+@pytest.mark.parametrize("digits", [12, 20, 400])
+def test_a_time_beyond_all_calendars_is_none(digits):
+    """However many digits it has: no float holds some."""
+    body = b'{"timestamp": %b}' % (b"9" * digits)
+    message = iop.webhooks.verify_push(APP, body=body, authorization=signed(body))
+    assert (message.sent_at is None) == (digits > 12)
 
 
 def test_equal_bytes_have_one_digest_and_others_another():

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from anyio.from_thread import start_blocking_portal
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -177,34 +177,9 @@ def running(
         with running(Sandbox()) as url:
             gateway = iop.gateways.Iop(url)
     """
-    started = threading.Event()
-    state: dict[str, Any] = {}
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        state["stop"] = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
-        async with serve(sandbox, host=host, port=port, allow_remote=allow_remote) as url:
-            state["url"] = url
-            started.set()
-            await stop.wait()
-
-    def work() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
-            state["error"] = error
-        finally:
-            started.set()
-
-    thread = threading.Thread(target=work, name="iop-sandbox", daemon=True)
-    thread.start()
-    started.wait()
-    try:
-        if "url" in state:
-            yield state["url"]
-    finally:
-        if "url" in state:
-            state["stop"]()
-        thread.join()
-    if "error" in state:
-        raise state["error"]
+    served = serve(sandbox, host=host, port=port, allow_remote=allow_remote)
+    with (
+        start_blocking_portal(name="iop-sandbox") as portal,
+        portal.wrap_async_context_manager(served) as url,
+    ):
+        yield url
