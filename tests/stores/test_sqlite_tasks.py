@@ -327,3 +327,23 @@ def test_readers_do_not_queue_behind_writers(path, monkeypatch):
                 go_on.set()
 
     run(main)
+
+
+async def test_trio_may_be_the_guest_of_asyncio(path):
+    """In one thread there are two event loops then, and each wakes its own tasks."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    async with SQLiteStore(path) as store:
+
+        async def guest():
+            return [await store.put(record(f"guest {n}")) for n in range(20)]
+
+        trio.lowlevel.start_guest_run(
+            guest,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=ended.set_result,
+        )
+        hosts = [await store.put(record(f"host {n}")) for n in range(20)]
+        guests = (await ended).unwrap()
+        assert len([one async for one in store.records(SCOPE)]) == len(hosts + guests) == 40
