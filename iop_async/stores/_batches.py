@@ -55,12 +55,13 @@ async def put_in_batches(
         for n, outcome in zip(batch, found, strict=True):
             outcomes[n] = outcome
     return [
-        await _put_alone(record, put) if outcome is None else outcome
+        await put_alone(record, put) if outcome is None else outcome
         for record, outcome in zip(records, outcomes, strict=True)
     ]
 
 
-async def _put_alone(record: Record, put: Callable[[Record], Awaitable[Record]]) -> Outcome:
+async def put_alone(record: Record, put: Callable[[Record], Awaitable[Record]]) -> Outcome:
+    """Put a record; what became of it. Raises ``StoreError`` where that is not its own fault."""
     try:
         return await put(record)
     except StoreError as error:

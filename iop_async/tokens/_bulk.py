@@ -1,4 +1,4 @@
-"""Many grants at a time: looked up and added in few round trips, where the store can do that."""
+"""Many grants at a time: looked up and written in few round trips, where the store can do that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bulk:
         store: where grants belong.
         scope: app and platform of the grants.
         policy: when a grant must be looked at again.
-        cache: forgets what it has of sellers that are added.
+        cache: forgets what it has of sellers that are written.
         unpersisted: what waits for the store.
     """
 
@@ -78,13 +78,21 @@ class Bulk:
             grants.sort(key=lambda grant: grant.age)
         return list({grant.seller_id: grant for grant in grants}.values())
 
-    async def add(self, tokens: Sequence[Token]) -> list[StoreError | None]:
-        """Keep tokens of sellers that have no grant; why not, where one is not.
+    def replaceable(self, seller_ids: Iterable[str], known: Sequence[Grant]) -> Grant | None:
+        """The grant of just these sellers, whose place another takes by one write.
+
+        ``None`` where there is more to do: others keep theirs, or something waits for the store.
+        """
+        is_one = len(known) == 1 and set(known[0].seller_ids) == set(seller_ids)
+        return known[0] if is_one and not self._unpersisted.grants else None
+
+    async def put(self, approvals: Sequence[tuple[Token, Grant | None]]) -> list[StoreError | None]:
+        """Keep tokens, each in the place of a grant or of none; why not, where one is not.
 
         Raises:
             StoreError: nobody can tell which of them are kept.
         """
-        grants = [authorized(self._scope, token, None) for token in tokens]
+        grants = [authorized(self._scope, token, before) for token, before in approvals]
         written = await self._store.put_many(
             [to_record(grant, due_at=due_at(grant, self._policy)) for grant in grants]
         )

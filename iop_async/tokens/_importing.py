@@ -59,6 +59,10 @@ class _Given:
     seller_ids: tuple[str, ...]
 
 
+_Ready: TypeAlias = tuple[_Given, Grant | None]
+"""A token, and the grant whose place it takes."""
+
+
 class Importing:
     """One import.
 
@@ -114,12 +118,12 @@ class Importing:
 
     async def _import_chunk(self, given: Sequence[_Given]) -> None:
         disjoint, repeated = split_repeated(given)
-        left = await self._import_new(disjoint)
+        left = await self._import_many(disjoint)
         await self._each(left, self._import_one, limit=self._limit)
         await self._each(repeated, self._import_one, limit=1)
 
-    async def _import_new(self, given: Sequence[_Given]) -> list[_Given]:
-        """Import those of unknown sellers, many at a time; those that are left to do."""
+    async def _import_many(self, given: Sequence[_Given]) -> list[_Given]:
+        """Import what one look and one write do for, many at a time; those that are left to do."""
         bulk = self._vault.bulk
         if bulk is None:
             return list(given)
@@ -143,29 +147,32 @@ class Importing:
             if not isinstance(error, StoreError) or error.retryable:
                 return list(given)
             found = [error] * len(given)
-        new: list[_Given] = []
+        ready: list[_Ready] = []
         left: list[_Given] = []
         for one, known in zip(given, found, strict=True):
             if isinstance(known, StoreError):
                 self._count(one, "failed", str(known))
                 continue
             comparison = compare(one.token, known, replace=self._replace)
-            if comparison == "new":
-                new.append(one)
-            elif comparison == "older":
-                left.append(one)
-            else:
+            if comparison in LEFT_AS_IT_IS:
                 self._count(one, *LEFT_AS_IT_IS[comparison])
-        return left + await self._write_many(bulk, new)
+                continue
+            before = bulk.replaceable(one.seller_ids, known)
+            is_busy = before is not None and before.seller_id in self._running.flights
+            if comparison == "new" or (before is not None and not is_busy):
+                ready.append((one, before))
+            else:
+                left.append(one)
+        return left + await self._write_many(bulk, ready)
 
-    async def _write_many(self, bulk: Bulk, given: Sequence[_Given]) -> list[_Given]:
-        """Write tokens of unknown sellers; those that must be written one by one."""
-        if not given:
+    async def _write_many(self, bulk: Bulk, ready: Sequence[_Ready]) -> list[_Given]:
+        """Write tokens; those that must be written one by one."""
+        if not ready:
             return []
         left = []
-        for one, refused in zip(given, await _add(bulk, given), strict=True):
+        for (one, before), refused in zip(ready, await _put(bulk, ready), strict=True):
             if refused is None:
-                self._count(one, "imported")
+                self._count(one, "imported" if before is None else "replaced")
             elif refused.retryable or isinstance(refused, StaleRecord):  # somebody was here since
                 left.append(one)
             else:
@@ -215,12 +222,12 @@ class Importing:
         self._tally.count(one.position, one.seller_ids[0], verdict, reason, is_stored=is_stored)
 
 
-async def _add(bulk: Bulk, given: Sequence[_Given]) -> list[StoreError | None]:
-    tokens = [one.token for one in given]
+async def _put(bulk: Bulk, ready: Sequence[_Ready]) -> list[StoreError | None]:
+    approvals = [(one.token, before) for one, before in ready]
     for _ in range(_BULK_TRIES):  # repeating is no error
         with suppress(Exception), anyio.fail_after(_BULK_TIMEOUT):
-            return await bulk.add(tokens)
-    return [StoreError("one by one it says which")] * len(given)
+            return await bulk.put(approvals)
+    return [StoreError("one by one it says which")] * len(ready)
 
 
 def split_repeated(given: Iterable[_Given]) -> tuple[list[_Given], list[_Given]]:

@@ -98,6 +98,34 @@ async def test_new_sellers_are_written_many_at_a_time(scenario, small_chunks):
     assert {progress.latest.position for progress in seen} == set(range(130))
 
 
+@either_loop
+async def test_newer_pairs_are_written_many_at_a_time(scenario, small_chunks):
+    """But for those of one venture of several, or whose record has changed since the look."""
+    store = Bulk(inner := MemoryStore())
+    now = scenario.clock.now()
+    async with scenario.manager(inner) as other, scenario.manager(store) as tokens:
+        given = [held(now, number) for number in range(48)]
+        given += [held(now, 48, sellers=("sg", "my"))]
+        assert counts(await tokens.import_many(given)) == {"imported": 49}
+        store.asked.clear()
+        newer = [held(now, number, pair="newer", age=9) for number in range(48)]
+        newer += [held(now, 48, sellers=("sg",), pair="newer", age=9)]
+
+        async def approve(_):
+            store.before = None
+            await other.import_token(held(now, 7, pair="newest", age=1))
+
+        store.before = approve
+        assert counts(await tokens.import_many(newer)) == {"replaced": 48, "unchanged": 1}
+        assert store.asked["get_many"] == store.asked["put_many"] == 1
+        assert store.asked["put"] <= 3
+        found = await pairs_in(tokens)
+        assert found.pop("s7") == "access-7-newest"
+        assert found.pop("my") == "access-48-"
+        assert {pair.rpartition("-")[2] for pair in found.values()} == {"newer"}
+        assert (await tokens.status("s1")).generation == 2
+
+
 @pytest.mark.parametrize("kind", [Counting, Bulk])
 @either_loop
 async def test_an_import_means_what_that_of_one_token_means(scenario, kind):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -18,7 +19,7 @@ from ..._records import Record
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows
-from .._batches import Found, Outcome, get_in_batches, put_in_batches
+from .._batches import Found, Outcome, get_in_batches, put_alone, put_in_batches
 from .._columns import next_moment, to_micros
 from .._contract import check_asked, check_lease, check_names, check_record, check_records
 from .._tasks import Tasks
@@ -195,12 +196,23 @@ class SQLAlchemyStore(EnteredOnce):
         sellers from one.
         """
         check_records(records)
+        put = partial(self._hot_path.put, release=None)
 
         async def put_batch(batch: list[Record]) -> list[Outcome | None]:
-            return await self._transactions.write(partial(_bulk.put_many, records=batch))
+            outcomes = await self._transactions.write(partial(_bulk.put_many, records=batch))
+
+            async def put_left(n: int) -> None:
+                outcomes[n] = await put_alone(batch[n], put)
+
+            # at the same time, so that they share transactions; all to the end, lest a task that
+            # another's failure cancels leaves a connection in the middle of a statement
+            left = [put_left(n) for n, outcome in enumerate(outcomes) if outcome is None]
+            for failure in await asyncio.gather(*left, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+            return outcomes
 
         async def put_all() -> list[Outcome]:
-            put = partial(self._hot_path.put, release=None)
             return await put_in_batches(records, put_batch, put, count=_bulk.BATCH_MAX)
 
         return await self._tasks.run(put_all)
