@@ -585,12 +585,13 @@ DRIVER = Path(__file__).parent / "import_driver.py"
 def test_a_process_that_is_killed_has_said_nothing_false(tmp_path):
     """Wherever it dies: what it reported is there, and the next run brings in the rest."""
     chance = random.Random(11)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     for round_ in range(5):
         path = tmp_path / f"{round_}.db"
         reported = set()
         for _ in range(3):
             with subprocess.Popen(
-                [sys.executable, DRIVER, path, "6000"], stdout=subprocess.PIPE, text=True
+                [sys.executable, DRIVER, path, "6000"], stdout=subprocess.PIPE, text=True, env=env
             ) as process:
                 process.stdout.readline()
                 time.sleep(chance.random() * 0.8)
@@ -598,7 +599,11 @@ def test_a_process_that_is_killed_has_said_nothing_false(tmp_path):
                 reported |= set(process.stdout.read().split("\n")[:-1]) - {"6000 are there"}
             anyio.run(check_reported, path, reported)
         out = subprocess.run(
-            [sys.executable, DRIVER, path, "6000"], capture_output=True, text=True, check=True
+            [sys.executable, DRIVER, path, "6000"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=env,
         )
         assert out.stdout.splitlines()[-1] == "6000 are there"
 
