@@ -20,7 +20,7 @@ class IopError(Exception):
         may_have_been_applied: the call may have taken effect although it failed, so repeating
             one that is not idempotent (or that spends a refresh token) needs thought.
         sent_at: when the request was sent (aware UTC), as nearly as is known.
-        tries: how often the call was tried; this is the error of the last try. None where it was
+        tries: how often the call was tried; this is the error of the last try. 0 where it was
             not sent, because calls before it were refused alike.
         tried_for: seconds from the beginning of the first try to the end of the last, where there
             were several.

@@ -159,9 +159,9 @@ def _bars(
             height = max(round(_HEIGHT * count / most), 2)
             bars.append(
                 f'<rect x="{place * 10 + 1}" y="{_HEIGHT - height}" width="8" height="{height}">'
-                f"<title>{moment.strftime(form)}: {count:,} {of}</title></rect>"
+                f"<title>{moment.strftime(form)}, {of}: {count:,}</title></rect>"
             )
-    label = f"{sum(counts.values()):,} {of}, at most {most:,} in one bar"
+    label = f"{of}: {sum(counts.values()):,}, at most {most:,} in one bar"
     return (
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {size * 10} {_HEIGHT}" '
         f'preserveAspectRatio="none">{"".join(bars)}</svg>'
