@@ -53,6 +53,11 @@ class Profiles:
         except FileNotFoundError:
             if is_asked_for:
                 self._refuse("there is no such file")
+        except PermissionError as error:
+            if is_asked_for:
+                self._refuse(error.strerror or type(error).__name__)
+            # of another user's home, that a service is started with
+            warn(f"{path}: {error.strerror or type(error).__name__}; going on without it")
         except OSError as error:
             self._refuse(error.strerror or type(error).__name__)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):

@@ -1,8 +1,10 @@
 """Where the command line finds its settings: options, variables, profiles, and what these name."""
 
+import errno
 import os
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 from cli_helpers import COMMAND, KEY, SECRET, invoke
@@ -136,6 +138,23 @@ def test_a_file_that_was_asked_for_must_be_there(home):
     """The usual one need not."""
     assert "no such file" in invoke(*ECHO, "--config", "/nowhere/x.toml", env=home).err
     assert "there is no gateway" in invoke(*ECHO, env=home).err
+
+
+def test_the_usual_file_of_somebody_else_is_done_without(config, home, monkeypatch):
+    """As for a service that is started with the home of another user."""
+    path, opened = config(), Path.open
+
+    def refuse(self, *args, **kwargs):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    done = invoke(*ECHO, env=home)
+    assert "Permission denied; going on without it" in done.err
+    assert "there is no gateway" in done.err
+    done = invoke(*ECHO, "--config", str(path), env=home)
+    assert (done.status, "going on" in done.err) == (2, False)
 
 
 # Secrets from elsewhere
