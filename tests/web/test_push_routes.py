@@ -15,7 +15,7 @@ from web_helpers import APP, Shop, order, push_of, served, shop
 import iop_async as iop
 from iop_async.contrib.starlette import _pushes
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "push.json").read_text())
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "webhooks" / "push.json").read_text())
 
 
 class Handler:

@@ -23,6 +23,10 @@ class NotReplicatedError(Exception):
     """A write was made, and the replicas that may take the server's place do not have it yet."""
 
 
+class RecordTooLargeError(Exception):
+    """A record is longer than the server takes."""
+
+
 @frozen
 class _Rule:
     words: str
@@ -53,6 +57,8 @@ _CONNECTION: Final = _Rule(
 _BUSY_CLIENT: Final = _Rule(
     "no connection was free, so nothing was changed. Allow the client, or the server, more of them"
 )
+
+_TOO_LARGE: Final = _Rule("the record is too large; it was not written", is_passing=False)
 
 _NO_MASTER: Final = _Rule(
     "no Sentinel answers, or none knows a master of the service, so nothing was changed. Look "
@@ -111,7 +117,7 @@ _CODES: Final[Mapping[str, _Rule]] = {
 # where neither code nor class tells
 _TEXTS: Final[Mapping[str, _Rule]] = {
     "max number of clients": _BUSY_CLIENT,
-    "invalid bulk length": _Rule("the record is too large; it was not written", is_passing=False),
+    "invalid bulk length": _TOO_LARGE,
     # of a command within a script: Redis 7.0, and others
     "user executing the script can't": _CODES["NOPERM"],
     "ACL failure in script": _CODES["NOPERM"],
@@ -137,6 +143,7 @@ _NOT_REPLICATED: Final = _Rule(
 _CLASSES: Final[Mapping[str, _Rule]] = {
     "AstrayError": _ASTRAY,
     "NotReplicatedError": _NOT_REPLICATED,
+    "RecordTooLargeError": _TOO_LARGE,
     "MasterNotFoundError": _NO_MASTER,
     "OutOfMemoryError": _CODES["OOM"],
     "ReadOnlyError": _CODES["READONLY"],

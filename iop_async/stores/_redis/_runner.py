@@ -21,6 +21,7 @@ from .._tasks import Tasks
 from ._clients import ClientSource, is_cluster
 from ._errors import (
     NotReplicatedError,
+    RecordTooLargeError,
     is_astray,
     is_lost,
     is_of_no_master,
@@ -29,7 +30,7 @@ from ._errors import (
 )
 from ._loop_client import LoopClient
 from ._scripts import Script
-from ._settings import look_at, replicas_asked_for
+from ._settings import longest_argument, look_at, replicas_asked_for
 
 T = TypeVar("T")
 
@@ -202,6 +203,19 @@ class ScriptRunner:
                     here.replicas = await replicas_asked_for(here.client)
                 for weakness in (await look_at(here.client, self.name)).warnings:
                     _log.warning("%s: %s", self.name, weakness)
+
+    async def require_room(self, length: int) -> None:
+        """Raises ``StoreError`` where the server takes no argument as long.
+
+        It would say so itself, and close the connection with what it did not read: often its word
+        is lost with that.
+        """
+        limit = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout):
+                limit = await longest_argument(self._clients.here().client)
+        if limit is not None and length > limit:
+            raise store_error(RecordTooLargeError(), self.name)
 
     async def report(self) -> StoreReport:
         """What the server promises. Raises ``StoreError``."""

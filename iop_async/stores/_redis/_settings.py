@@ -83,6 +83,12 @@ async def replicas_asked_for(client: Client) -> int:
     return int(asked or 0)
 
 
+async def longest_argument(client: Client) -> int | None:
+    """How many bytes a server takes as one; ``None`` where it does not tell."""
+    asked = await _setting(client, "proto-max-bulk-len")
+    return int(asked) if asked else None
+
+
 async def _setting(client: Client, name: str, **where: Any) -> str | None:
     try:
         told = await client.config_get(name, **where)

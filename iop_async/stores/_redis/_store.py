@@ -15,7 +15,7 @@ from ..._redact import NotPickled
 from ..._scrub import scrubs_frames
 from ...protocols import StoreReport
 from .._base import EnteredOnce, Pages, Row, SkippedRows, row_of
-from .._batches import Found, Outcome, get_in_batches, put_in_batches
+from .._batches import LONG_BODY, Found, Outcome, get_in_batches, put_in_batches
 from .._columns import span, to_micros
 from .._contract import (
     by_expiry,
@@ -184,6 +184,8 @@ class RedisStore(EnteredOnce, NotPickled):
         return await self._runner.run(lambda: self._put(record, release))
 
     async def _put(self, record: Record, release: str | None = None) -> Record:
+        if len(record.body) >= LONG_BODY:
+            await self._runner.require_room(len(record.body))
         ended = "" if release is None else f"={release}"
         call = self._call(_scripts.PUT, record.scope, *_rows.put_args(record), ended)
         answer = await self._runner.execute(call)
