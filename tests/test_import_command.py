@@ -552,7 +552,7 @@ def test_a_huge_file_is_imported_in_flat_memory(tmp_path):
 @pytest.mark.drill
 def test_an_import_that_is_interrupted_goes_on_where_it_was(tmp_path, file):
     """By Ctrl-C, which is told of, or by a kill, which nobody can tell of."""
-    count = 60_000
+    count = 200_000
     path = file(csv_of([flat(number) for number in range(count)]))
     store = f"sqlite:///{tmp_path}/interrupted.db"
     there = 0
