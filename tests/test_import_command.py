@@ -558,7 +558,7 @@ def test_an_import_that_is_interrupted_goes_on_where_it_was(tmp_path, file):
     there = 0
     for sign in (signal.SIGINT, signal.SIGKILL):
         with subprocess.Popen(
-            [*COMMAND, path, "--store", store],
+            [*COMMAND, path, "--store", store, "--json"],
             env={**os.environ, **SETTINGS},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
