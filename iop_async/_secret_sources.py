@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,12 @@ def read_secret(name: str, source: str) -> Secret:
         msg = f"{name} is to be read from {shown}, which is not set, or empty"
         raise ValueError(msg)
     return Secret(text)
+
+
+def is_open_to_others(file: os.stat_result) -> bool:
+    """Whether other users of this machine may read or change a plain file."""
+    is_plain = os.name == "posix" and stat.S_ISREG(file.st_mode)
+    return is_plain and bool(file.st_mode & 0o077)
 
 
 def read_line(name: str) -> Secret:

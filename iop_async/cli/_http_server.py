@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import ip_address
 from typing import Final
 
 import uvicorn
@@ -62,11 +61,3 @@ async def serving(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             await task
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on ``host``."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from .._secret_sources import is_source
+from .._secret_sources import is_open_to_others, is_source
 from ._output import warn
 
 DEFAULT: Final = "default"
@@ -48,7 +47,7 @@ class Profiles:
         self._document: Mapping[str, Any] = {}
         try:
             with path.open("rb") as file:
-                self._mode = os.fstat(file.fileno()).st_mode
+                self._file = os.fstat(file.fileno())
                 self._document = tomllib.load(file)
         except FileNotFoundError:
             if is_asked_for:
@@ -107,7 +106,7 @@ class Profiles:
             self._refuse(f"nobody reads {name[:40]!r}{where}{hint}")
 
     def _warn_of_readers(self) -> None:
-        if os.name == "posix" and stat.S_IMODE(self._mode) & 0o077:
+        if is_open_to_others(self._file):
             warn(
                 f"{self.path} holds secrets, and other users of this machine may read it: "
                 f"chmod 600 {self.path}"

@@ -9,8 +9,8 @@ import anyio
 import click
 
 from ..._scrub import scrubs_frames
+from ...gateways._addresses import is_loopback
 from .._group import Command
-from .._http_server import is_loopback
 from .._options import takes
 from .._output import wanted_as_json
 from .._settings import Settings

@@ -11,9 +11,10 @@ import anyio
 from anyio.abc import TaskStatus
 from attrs import frozen
 
+from ...gateways._addresses import is_loopback
 from ...tokens import TokenManager
 from .._group import Failed
-from .._http_server import is_loopback, serving
+from .._http_server import serving
 from .._opening import manager_of, opened_client, opened_store
 from .._settings import Settings
 from .logs import logger

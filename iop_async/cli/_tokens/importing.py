@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 import click
 
 from ..._scrub import scrubs_frames
+from ..._secret_sources import is_open_to_others
 from .._group import Command
 from .._options import takes
 from .._output import print_json, say, wants_json, warn
@@ -87,6 +87,5 @@ def _form_of(file: BinaryIO) -> Format:
 
 
 def _warn_of_readers(file: BinaryIO) -> None:
-    found = os.fstat(file.fileno())
-    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+    if is_open_to_others(os.fstat(file.fileno())):
         warn("other users of this machine may read the file")
