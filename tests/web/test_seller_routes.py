@@ -271,10 +271,11 @@ def test_7_one_line_masks_codes_and_states_in_the_access_log(caplog):
     """Of uvicorn's own call, which gives the URL as an argument; asking twice changes nothing."""
     logger = logging.getLogger("uvicorn.access")
     before = list(logger.filters)
+    logger.filters.clear()  # an application of another test, imported here, masked it for good
     try:
         web.mask_access_log()
         web.mask_access_log()
-        assert len(logger.filters) == len(before) + 1
+        assert len(logger.filters) == 1
         with caplog.at_level(logging.INFO, logger="uvicorn.access"):
             url = "/callback?code=0_123456_secret&a=b%26&%73tate=hidden&http_sign=AB12"
             logger.info('%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", url, "1.1", 303)
