@@ -53,11 +53,19 @@ async def serving(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )
-        task = asyncio.create_task(server.serve([listener]))
+        running = asyncio.create_task(server.serve([listener]))
         try:
-            await server.listening.wait()
+            await _first_of(server.listening, running)
             name = f"[{host}]" if ":" in host else host
             yield f"http://{name}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await task
+            await running
+
+
+async def _first_of(listening: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Wait until the server listens, or raise why it does not."""
+    running.add_done_callback(lambda _: listening.set())
+    await listening.wait()
+    if running.done():
+        running.result()

@@ -139,11 +139,8 @@ async def serve(
 
 async def _first_of(listening: asyncio.Event, running: asyncio.Task[None]) -> None:
     """Wait until the server listens, or raise why it does not."""
-    waiting = asyncio.create_task(listening.wait())
-    try:
-        await asyncio.wait((waiting, running), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
+    running.add_done_callback(lambda _: listening.set())
+    await listening.wait()
     if running.done():
         running.result()
 
