@@ -18,7 +18,7 @@ from ..._records import Record, changed
 from .._batches import Outcome
 from .._contract import is_repetition
 from . import _rows
-from ._grouped_sql import Json, as_arrays, as_document
+from ._many_rows_sql import Json, as_arrays, as_document
 from ._sql import Sql, chunks
 from ._writes import is_count
 

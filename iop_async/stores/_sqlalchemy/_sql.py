@@ -26,7 +26,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from ...protocols import MAX_LEASE_SECONDS
 from .._columns import span
 from ._databases import Database
-from ._grouped_sql import Arrays, Json
+from ._many_rows_sql import Arrays, Json
 from ._params import (
     DUE_BY,
     DUE_MINUTE,

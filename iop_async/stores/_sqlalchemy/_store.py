@@ -25,8 +25,8 @@ from .._contract import check_asked, check_lease, check_names, check_record, che
 from .._tasks import Tasks
 from . import _bulk, _leases, _rows, _setup, _survey, _tables, _writes
 from ._engines import POOL_SIZE, open_engine
-from ._grouped import LeaseRequest
-from ._hot_path import HotPath
+from ._grouped_writes import GroupedWrites
+from ._skip_locked import LeaseRequest
 from ._sql import Sql
 from ._transactions import Attempts, Transactions
 
@@ -117,7 +117,7 @@ class SQLAlchemyStore(EnteredOnce):
         self._skipped = SkippedRows()
         self._tasks = Tasks(self._engine.where, "SQLAlchemy")
         self._transactions = Transactions(self._engine, self._tables, timeout=timeout)
-        self._hot_path = HotPath(self._engine, self._transactions)
+        self._grouped_writes = GroupedWrites(self._engine, self._transactions)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._engine.where!r})"
@@ -187,7 +187,7 @@ class SQLAlchemyStore(EnteredOnce):
         """Write a record if the stored one still has its revision; see :class:`TokenStore`."""
         check_record(record)
         check_names(*(() if release is None else (release,)))
-        return await self._tasks.run(partial(self._hot_path.put, record, release))
+        return await self._tasks.run(partial(self._grouped_writes.put, record, release))
 
     async def put_many(self, records: Sequence[Record]) -> list[Record | StoreError]:
         """Put each of them; see :class:`~iop_async.protocols.BulkTokenStore`.
@@ -196,7 +196,7 @@ class SQLAlchemyStore(EnteredOnce):
         sellers from one.
         """
         check_records(records)
-        put = partial(self._hot_path.put, release=None)
+        put = partial(self._grouped_writes.put, release=None)
 
         async def put_batch(batch: list[Record]) -> list[Outcome | None]:
             outcomes = await self._transactions.write(partial(_bulk.put_many, records=batch))
@@ -277,7 +277,7 @@ class SQLAlchemyStore(EnteredOnce):
             return await self._give_back(scope, seller_id, holder)
 
         request = LeaseRequest(scope, seller_id, holder, seconds)
-        lease = partial(self._hot_path.lease, request)
+        lease = partial(self._grouped_writes.lease, request)
         leased = await self._tasks.run(lease, undo=self._undo)
         return next(iter(self._skipped.readable(leased.rows)), None)
 

@@ -1,6 +1,6 @@
-"""What tasks ask of a store all the time: to write a record that it has, and to lease one.
+"""Writes and leases of one record each, by group commit: what a store is asked for all the time.
 
-Each in one statement; and where many ask at the same time, all of them in one transaction.
+Each is one statement; and those that many ask for at the same time are done in one transaction.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ..._exceptions import StoreError
 from ..._records import Record, changed
 from .._batches import LONG_BODY
 from .._contract import MAX_READ_COUNT
-from . import _bulk, _grouped, _leases, _writes
+from . import _bulk, _leases, _skip_locked, _writes
 from ._engines import Engine
 from ._errors import TOO_LARGE
 from ._group_commit import GroupCommit
-from ._grouped import LeaseRequest, Replacement
+from ._skip_locked import LeaseRequest, Replacement
 from ._sql import Sql
 from ._transactions import Attempts, Operation, Transactions
 
 T = TypeVar("T")
 
 
-class HotPath:
-    """Does writes and leases, in batches where the database can skip what others have locked."""
+class GroupedWrites:
+    """Does writes and leases, together where the database can skip what others have locked."""
 
     def __init__(self, engine: Engine, transactions: Transactions) -> None:
         self._engine: Final = engine
@@ -79,7 +79,7 @@ class HotPath:
         self, replacements: Sequence[Replacement]
     ) -> list[Record | StoreError | None]:
         attempts = Attempts()
-        replace = partial(_grouped.replace, replacements=replacements)
+        replace = partial(_skip_locked.replace, replacements=replacements)
         replaced = await self._try_once(replace, attempts)
         if isinstance(replaced, StoreError):
             return [copy(replaced) for _ in replacements]
@@ -120,7 +120,7 @@ class HotPath:
     async def _lease_many(
         self, requests: Sequence[LeaseRequest]
     ) -> list[_leases.Claimed | StoreError | None]:
-        leased = await self._try_once(partial(_grouped.lease, requests=requests), Attempts())
+        leased = await self._try_once(partial(_skip_locked.lease, requests=requests), Attempts())
         if isinstance(leased, StoreError):
             return [copy(leased) for _ in requests]
         return [(leased or {}).get(n) for n in range(len(requests))]

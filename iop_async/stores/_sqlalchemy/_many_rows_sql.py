@@ -1,6 +1,7 @@
-"""The statements that write and lease many rows at once, of which they wait for none.
+"""The statements for many rows at once; those that write and lease wait for no row.
 
-The values of all rows come by few parameters, so that one statement does for any number of them.
+The values of all rows come by few parameters, arrays or a JSON document, so that one statement does
+for any number of rows.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from ..._exceptions import StoreError
 from ..._records import Record
 from .._columns import span
 from . import _leases, _rows
-from ._grouped_sql import Json, as_arrays, as_document
+from ._many_rows_sql import Json, as_arrays, as_document
 from ._sql import Sql
 from ._transactions import Attempts
 
