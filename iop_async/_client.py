@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Self, TypeVar
 
-from attrs import evolve
-
 from ._caller import CallerMixin
 from ._clock import SystemClock
 from ._closing import ClosesOnExit
@@ -19,6 +17,7 @@ from ._redact import Secret
 from ._scrub import scrubs_frames
 from ._signing import awaits, sign
 from ._transport import HttpxTransport
+from ._values import changed
 from ._wire import HttpRequest, HttpResponse
 from .calling import Attempt, Dispatcher, GatewayClock, Limits, Outcome, Retry
 from .hooks import Hooks, OnRequest, OnResponse, OnRetry, Watch
@@ -130,10 +129,10 @@ class Client(CallerMixin, ClosesOnExit):
         request = await self._encode(call, now, seconds)
         if call.lane != "calls" or seconds is not None or send_before is not None:
             timeout = seconds if request.timeout is None else request.timeout
-            request = evolve(request, lane=call.lane, timeout=timeout, send_before=send_before)
+            request = changed(request, lane=call.lane, timeout=timeout, send_before=send_before)
         decode = partial(self.gateway.decode, call)
         reply = await self._exchange(request, decode, now, correction, watch)
-        return evolve(reply, sent_at=now.astimezone(UTC))
+        return changed(reply, sent_at=now.astimezone(UTC))
 
     async def _exchange(
         self,
@@ -232,7 +231,7 @@ class Client(CallerMixin, ClosesOnExit):
             unsigned = gateway.prepare_batch(self.app, calls, now=now)
             return await sign(unsigned, self.app.secret, seconds=seconds)
         request = gateway.encode_batch(self.app, calls, now=now)
-        return evolve(request, timeout=seconds)
+        return changed(request, timeout=seconds)
 
     async def aclose(self) -> None:
         """Close the connections that the client opened. It may be entered again later."""
@@ -262,7 +261,7 @@ def _stamp(error: IopError, now: datetime, correction: timedelta) -> None:
 
 def _sent(outcome: Outcome, now: datetime, correction: timedelta) -> Outcome:
     if isinstance(outcome, Reply):
-        return evolve(outcome, sent_at=now.astimezone(UTC))
+        return changed(outcome, sent_at=now.astimezone(UTC))
     _stamp(outcome, now, correction)
     return outcome
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
 
 from attrs import field, frozen
-
-V = TypeVar("V")
 
 
 @frozen(kw_only=True, slots=False)  # made often: with slots that takes twice as long
@@ -41,14 +38,3 @@ class Record:
     generation: int = 1
     revision: int = 0
     body: bytes = field(repr=False)
-
-
-def changed(value: V, **changes: Any) -> V:
-    """A frozen value without slots, with other fields: ``attrs.evolve`` in a tenth of its time."""
-    if not changes.keys() <= value.__dict__.keys():
-        unknown = ", ".join(changes.keys() - value.__dict__.keys())
-        msg = f"a {type(value).__name__.lower()} has no {unknown}"
-        raise TypeError(msg)
-    successor = object.__new__(type(value))
-    successor.__dict__.update(value.__dict__, **changes)
-    return successor

@@ -64,6 +64,9 @@ class Secret(str):
         return f"'{MASK}'"
 
 
+_NO_SECRETS: Final[frozenset[str]] = frozenset()
+
+
 class NotPickled:
     """Refuses to be pickled or copied: a pickle is clear text."""
 
@@ -79,12 +82,11 @@ def is_secret(api: str, name: str) -> bool:
     return name in _SECRET_NAMES or (name == "code" and "token" in api)
 
 
-def secrets_in(api: str, params: Mapping[str, object], *more: str | None) -> frozenset[Secret]:
+def secrets_in(api: str, params: Mapping[str, object], *more: str | None) -> frozenset[str]:
     """The secret values among the parameters of a call, and those given besides."""
-    names = _SECRET_NAMES & params.keys()
-    if "code" in params and is_secret(api, "code"):
-        names |= {"code"}
-    named = [str(params[name]) for name in names]
+    if not more and "code" not in params and _SECRET_NAMES.isdisjoint(params):
+        return _NO_SECRETS
+    named = [str(value) for name, value in params.items() if is_secret(api, name)]
     return frozenset([Secret(secret) for secret in (*named, *more) if secret])
 
 

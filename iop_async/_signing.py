@@ -7,10 +7,10 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Final
 
 import anyio
-from attrs import evolve
 
 from ._exceptions import SigningFailed
 from ._unsigned import Unsigned, require_signature
+from ._values import changed
 from ._wire import HttpRequest
 
 _LONGEST: Final = 30.0
@@ -50,7 +50,7 @@ async def sign(unsigned: Unsigned, secret: str, *, seconds: float | None) -> Htt
         if seconds is None:
             return request
         left = seconds - (anyio.current_time() - began)
-        return evolve(request, timeout=max(left, _NO_TIME))
+        return changed(request, timeout=max(left, _NO_TIME))
     name = type(unsigned.signer).__name__
     msg = f"{name} gave no signature within {patience:g} s, so nothing was sent"
     raise SigningFailed(msg)

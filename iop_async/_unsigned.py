@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .protocols import AwaitingSigner, Signer
 
 
-@frozen
+@frozen(slots=False)
 class Unsigned:
     """Pure: what a signer is given, and what becomes of its signature.
 

@@ -60,7 +60,7 @@ class File:
             require_unicode(f"the {name} of a file", getattr(self, name))
 
 
-@frozen
+@frozen(slots=False)
 class HttpRequest(NotPickled):
     """A request as it goes over the wire; its URL and body hold secrets and are not shown.
 
@@ -99,7 +99,7 @@ def _received(at: datetime | None) -> datetime:
     return at
 
 
-@frozen
+@frozen(slots=False)
 class HttpResponse:
     """An answer as it came over the wire.
 

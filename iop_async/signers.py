@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from attrs import field, frozen
@@ -33,7 +34,9 @@ def string_to_sign(path: str, params: Mapping[str, str]) -> str:
         assert iop.signers.string_to_sign("/order/get", {"b": "2", "a": "1"}) == "/order/geta1b2"
     """
     # DOC:108068, DOC:118817: sorted by ASCII, raw values; DOC:101617: TOP the same without a path.
-    return path + "".join([name + params[name] for name in sorted(params) if name != "sign"])
+    if "sign" in params:
+        params = {name: value for name, value in params.items() if name != "sign"}
+    return path + "".join(chain.from_iterable(sorted(params.items())))
 
 
 def _require(secret: str) -> None:

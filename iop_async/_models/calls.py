@@ -80,7 +80,7 @@ def _params(params: Mapping[str, object] | None) -> Mapping[str, object]:
 
 
 @scrubs_construction
-@frozen
+@frozen(slots=False)
 class Call:
     """One call of one API, before any dialect has put it into a request.
 
@@ -143,9 +143,10 @@ class Call:
         return evolve(self, params=deepcopy(self.params, memo))
 
     @property
-    def secrets(self) -> frozenset[Secret]:
+    def secrets(self) -> frozenset[str]:
         """Its secret values, to be masked wherever somebody repeats them."""
-        return secrets_in(self.api, self.params, self.access_token)
+        secrets = secrets_in(self.api, self.params)
+        return secrets if self.access_token is None else secrets | {self.access_token}
 
     @property
     def lane(self) -> Lane:
@@ -189,7 +190,7 @@ class Failure:
     retryable: bool = False
 
 
-@frozen
+@frozen(slots=False)
 class Reply:
     """A successful answer.
 

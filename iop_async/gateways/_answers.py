@@ -25,6 +25,7 @@ EXCERPT: Final = 200
 # observed: newer answers carry _trace_id_ beside the request id.
 _ENVELOPE = frozenset({"request_id", "_trace_id_"})
 _WORDS = frozenset({"message", "msg", "type", "sub_code", "sub_msg"})
+_FLAT_ENVELOPE = _ENVELOPE | {"code"}
 _ERROR_FIELDS = _ENVELOPE | _WORDS | {"code", "detail"}
 # observed: risk control answers JSON with the first two; assumed: proxies say `error`.
 _FOREIGN = frozenset({"rgv587_flag", "ret", "error"})
@@ -87,7 +88,7 @@ class Answer:
         if not isinstance(root, dict):
             return self.unreadable(f"no {self.wrapper} in the answer, or one that is no object")
         is_flat, is_envelope = root is body, True
-        if is_flat:
+        if is_flat and not (self.wrapper is None and body.get("code") == "0"):
             fields = {name.lower(): value for name, value in body.items()}
             code = (text_of(fields.get("code")) or "").strip().lower()
             if self._is_error(fields, code):
@@ -167,8 +168,13 @@ class Answer:
             return None
         # Every reply has one, so that masking it all would cost half as much as reading the answer.
         secrets = self.call.secrets
-        is_plain = text.isalnum() and not any(secret[:6] in text for secret in secrets)
-        return text if is_plain else legible(text, secrets)
+        if text.isalnum():
+            for secret in secrets:
+                if secret[:6] in text:
+                    break
+            else:
+                return text
+        return legible(text, secrets)
 
     def read_json(
         self, *, strict: bool, decimal: bool, max_values: int
@@ -220,5 +226,7 @@ def _payload(root: Mapping[str, Any], *, flat: bool) -> Any:
     for name in ("data", "result"):
         if root.get(name) is not None:
             return root[name]
-    envelope = _ENVELOPE | {"code"} if flat else _ENVELOPE
-    return {name: value for name, value in root.items() if name not in envelope}
+    rest = dict(root)
+    for name in _FLAT_ENVELOPE if flat else _ENVELOPE:
+        rest.pop(name, None)
+    return rest

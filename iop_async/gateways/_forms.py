@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Final, TypeAlias
 from urllib.parse import quote_plus
 
@@ -29,20 +30,35 @@ _FORM = {"content-type": "application/x-www-form-urlencoded;charset=utf-8"}
 _NONE: Final[Mapping[str, str]] = {}
 # A backslash escapes what follows it in a quoted string (RFC 9110, 5.6.4), to some readers.
 _unclear = re.compile(r'["\\\r\n]|%22|%0[AD]', re.IGNORECASE).search
-_is_safe = re.compile(r"[\w.-]*", re.ASCII).fullmatch
 _QUOTED: Final = [quote_plus(bytes([byte])) for byte in range(256)]
-
-# `json.dumps` makes an encoder for each text.
-_quote_json = json.JSONEncoder(ensure_ascii=False).encode
+_SAFE: Final = bytes(byte for byte in range(256) if _QUOTED[byte] == chr(byte))
+_MUCH: Final = 200
+_JSON_MARKS: Final = [(mark.encode(), quote_plus(mark).encode()) for mark in '%+ ",:[]{}']
+_UNSAFE: Final = re.compile(rb"[^\w.~+%-]+")
 
 
 def _quote(text: str) -> str:
-    return text if _is_safe(text) else "".join([_QUOTED[byte] for byte in text.encode()])
+    """As :func:`urllib.parse.quote_plus`, at a tenth of its cost for much JSON."""
+    content = text.encode()
+    if content.isalnum() or not content.rstrip(_SAFE):
+        return text
+    if len(content) < _MUCH:
+        return "".join([_QUOTED[byte] for byte in content])
+    for mark, code in _JSON_MARKS:
+        content = content.replace(mark, code)
+    return _UNSAFE.sub(_percent, content).decode()
+
+
+def _percent(found: re.Match[bytes]) -> bytes:
+    return b"%" + found[0].hex("%").upper().encode()
+
+
+_quote_name = lru_cache(maxsize=1_024)(_quote)
 
 
 def urlencode(params: Mapping[str, str]) -> str:
-    """As :func:`urllib.parse.urlencode`, faster: most values are safe as they are."""
-    return "&".join([f"{_quote(name)}={_quote(value)}" for name, value in params.items()])
+    """As :func:`urllib.parse.urlencode`; names come again, and most values are safe as they are."""
+    return "&".join([f"{_quote_name(name)}={_quote(value)}" for name, value in params.items()])
 
 
 def require_disjoint(system: Mapping[str, str], params: Mapping[str, str]) -> None:
@@ -176,13 +192,15 @@ def text_params(params: Mapping[str, object], date_form: DateForm) -> dict[str, 
 
 
 def _text(value: object, date_form: DateForm) -> str:
+    # observed: Lazada takes a list of ids as `[1,2]`; public clients send JSON everywhere else.
+    if isinstance(value, (list, tuple, dict)):
+        return _json(value, date_form)
     if type(value) is int:
         return _integer(value)
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
         return _unicode(value)
-    # observed: Lazada takes a list of ids as `[1,2]`; public clients send JSON everywhere else.
     if isinstance(value, (list, tuple, Mapping)):
         return _json(value, date_form)
     return _scalar(value, date_form)
@@ -244,27 +262,27 @@ def _why_no_text(value: object) -> str:
 
 def _json(value: object, date_form: DateForm) -> str:
     if type(value) is str and value.isascii():
-        return _quote_json(value)
+        return encode_basestring(value)
     if isinstance(value, Enum):
         value = value.value
     if value is None:
         return "null"
     if isinstance(value, str):
-        return _quote_json(_unicode(value))
-    if isinstance(value, Mapping):
-        return f"{{{','.join([_member(*item, date_form) for item in value.items()])}}}"
+        return encode_basestring(_unicode(value))
     if isinstance(value, (list, tuple)):
         return f"[{','.join(_elements(value, date_form))}]"
+    if type(value) is dict or isinstance(value, Mapping):
+        return f"{{{','.join([_member(*item, date_form) for item in value.items()])}}}"
     text = _scalar(value, date_form)
     is_text = isinstance(value, datetime) and not text.isdecimal()
-    return json.dumps(text) if is_text else text
+    return encode_basestring(text) if is_text else text
 
 
 def _member(name: object, value: object, date_form: DateForm) -> str:
     if not isinstance(name, str):
         raise _Misfit(TypeError, f"has the key {name!r}; keys in JSON are text")
     try:
-        return f"{_quote_json(_unicode(name))}:{_json(value, date_form)}"
+        return f"{encode_basestring(_unicode(name))}:{_json(value, date_form)}"
     except _Misfit as misfit:
         raise misfit.within(f".{name}" if name.isidentifier() else f"[{name[:40]!r}]") from None
 

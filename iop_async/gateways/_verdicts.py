@@ -41,6 +41,7 @@ _MESSAGES = (
     "msg", "message", "reason", "error",
 )  # fmt: skip
 _USED = _VERDICTS | {*_CODES, *_MESSAGES}
+_DECIDE = _VERDICTS | {*_DECIDING}
 _FINE_WORDS = frozenset({"success", "ok", "call succeeds", "successful"})
 
 # observed: a verdict stands at the top or in one of these; one in a list is of an item.
@@ -85,6 +86,8 @@ def find_failure(
 
 def _levels(root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     levels = outer = [root]
+    if _LEVEL_NAMES.isdisjoint(root):
+        return levels
     for _ in range(_DEPTH):
         outer = [
             inner
@@ -105,22 +108,24 @@ def _fields(level: Mapping[str, Any]) -> dict[str, str]:
     return {plain: text.strip() for plain, text in texts if plain and text is not None}
 
 
-@lru_cache(maxsize=4_096)
 def _plain(name: str) -> str:
     """A field's name without case and underscores; empty for one that says nothing here."""
     plain = name[:40].lower().replace("_", "")
     return plain if plain in _USED else ""
 
 
+@lru_cache(maxsize=4_096)
+def _decides(name: str) -> bool:
+    return _plain(name) in _DECIDE
+
+
 def _refuses(level: Mapping[str, Any]) -> bool:
-    for name, value in level.items():
-        plain = _plain(name)
-        if not plain:
-            continue
-        if plain in _VERDICTS:
+    for name in filter(_decides, level):
+        value = level[name]
+        if _plain(name) in _VERDICTS:
             if str(value).strip().lower() in _REFUSALS:
                 return True
-        elif plain in _DECIDING and (text_of(value) or "").strip().lower() not in FINE_CODES:
+        elif (text_of(value) or "").strip().lower() not in FINE_CODES:
             return True
     return False
 

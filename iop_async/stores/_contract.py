@@ -9,7 +9,8 @@ from typing import Final
 
 from .._exceptions import StaleRecord, StoreError
 from .._inputs import require_aware
-from .._records import Record, changed
+from .._records import Record
+from .._values import changed
 from ..protocols import MAX_LEASE_SECONDS
 
 MAX_COUNT: Final = 2**53

@@ -17,7 +17,8 @@ from attrs import Factory, define
 from .._closing import ClosesOnExit
 from .._exceptions import StoreError
 from .._inputs import require_aware
-from .._records import Record, changed
+from .._records import Record
+from .._values import changed
 from ..protocols import MAX_LEASE_SECONDS, StoreReport
 from ._base import Pages, row_of, utc_now
 from ._columns import to_micros

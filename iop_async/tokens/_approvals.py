@@ -8,7 +8,8 @@ from typing import TypeAlias
 import anyio
 
 from .._models import Token
-from ._grant import Grant, changed, newest, seller_ids_of
+from .._values import changed
+from ._grant import Grant, newest, seller_ids_of
 from ._stored import Stored
 from ._transitions import authorized, split_off
 from ._unpersisted import KEEP_TIMEOUT, Unpersisted

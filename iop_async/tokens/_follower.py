@@ -9,7 +9,8 @@ import anyio
 from .._clock import Clock
 from .._exceptions import ReauthorizationRequired, TokenError, UnknownSeller
 from .._refresh import RefreshPolicy, can_refresh
-from ._grant import Grant, changed, refresh_at
+from .._values import changed
+from ._grant import Grant, refresh_at
 from ._transitions import RefreshRequest, refusal
 from ._vault import Vault
 

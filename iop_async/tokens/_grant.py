@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, TypeAlias, overload
 from attrs import evolve, field, frozen
 
 from .._models import Token
-from .._records import changed as changed  # noqa: PLC0414 - one for grants and records
 from .._refresh import RefreshPolicy, can_refresh
+from .._values import changed
 from ..calling import LONGEST_WAIT, backoff
 from ..endpoints._token_answer import id_without_seller
 

@@ -18,10 +18,11 @@ from .._exceptions import (
 )
 from .._models import Token
 from .._refresh import Freshness, RefreshPolicy
+from .._values import changed
 from ..endpoints._token_answer import doubtful_lifetimes
 from ._admission import Place
 from ._events import Announcer
-from ._grant import Grant, Intent, changed, is_due, plausible, warning_due
+from ._grant import Grant, Intent, is_due, plausible, warning_due
 from ._presentations import Presentations
 from ._presenter import Answer, NotSent, Presenter
 from ._reminders import Reminders

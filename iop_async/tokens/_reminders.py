@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from .._clock import Clock
+from .._values import changed
 from ._events import Announcer, EventKind
-from ._grant import LAST_WARNING, Grant, changed, warned, warning_due
+from ._grant import LAST_WARNING, Grant, warned, warning_due
 
 STEP: Final = 60.0
 """Seconds by which a clock is set so that it counts; less is drift."""

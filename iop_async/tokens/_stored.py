@@ -17,8 +17,9 @@ from .._exceptions import StaleRecord
 from .._models import Token
 from .._records import Record
 from .._refresh import RefreshPolicy
+from .._values import changed
 from ..protocols import TokenStore
-from ._grant import Grant, changed, due_at, newest
+from ._grant import Grant, due_at, newest
 from ._grant_json import from_record, to_record
 from ._transitions import (
     has_pair,

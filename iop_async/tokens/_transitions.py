@@ -14,11 +14,11 @@ from attrs import evolve, field, frozen
 from .._exceptions import ReauthorizationRequired, RefreshAmbiguous, TokenError
 from .._models import Token
 from .._refresh import can_refresh
+from .._values import changed
 from ._grant import (
     LAST_WARNING,
     Grant,
     Intent,
-    changed,
     ids_in,
     microseconds,
     plausible,

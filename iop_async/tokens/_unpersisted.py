@@ -13,8 +13,9 @@ import anyio
 from .._exceptions import StoreError
 from .._logs import own_logger
 from .._records import Record
+from .._values import changed
 from ..stores import SpillJournal
-from ._grant import Grant, changed, newest
+from ._grant import Grant, newest
 from ._grant_json import from_record, to_record
 from ._stored import Stored
 from ._transitions import has_pair, with_candidate, without_reapproved

@@ -13,6 +13,7 @@ from .._exceptions import StaleRecord, StoreError, UnknownSeller
 from .._logs import own_logger
 from .._records import Record
 from .._refresh import RefreshPolicy
+from .._values import changed
 from ..protocols import BulkTokenStore, TokenStore
 from ..stores import SpillJournal
 from ..stores._base import SkippedRows
@@ -21,7 +22,7 @@ from ._approvals import Approvals
 from ._bulk import Bulk
 from ._cache import Cache
 from ._entering import look_at
-from ._grant import Grant, changed, newest
+from ._grant import Grant, newest
 from ._grant_json import from_record
 from ._stored import Leases, Stored
 from ._transitions import without_reapproved

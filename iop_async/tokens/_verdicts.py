@@ -18,9 +18,10 @@ from .._exceptions import (
 )
 from .._models import Token
 from .._redact import legible
+from .._values import changed
 from ..calling import LONGEST_WAIT, backoff
 from ..endpoints._token_answer import recover_token
-from ._grant import Grant, changed, first_probe
+from ._grant import Grant, first_probe
 from ._transitions import finished, is_for_others, not_presented, promoted
 
 _UNREAD_KEPT: Final = 16_384

@@ -33,7 +33,8 @@ from typing import Final
 from attrs import field, frozen
 from cryptography.exceptions import InvalidTag
 
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from ._keys import Key, is_key_id
 
 _MAGIC: Final = b"IOPSEAL"

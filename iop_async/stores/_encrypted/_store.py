@@ -12,9 +12,10 @@ from typing import Any, Final, Self, TypeAlias
 from ..._closing import ClosesOnExit
 from ..._collect_errors import MapCollectingErrors, UnreadableRecords
 from ..._exceptions import StoreError
-from ..._records import Record, changed
+from ..._records import Record
 from ..._redact import NotPickled, Secret
 from ..._scrub import scrubs_frames
+from ..._values import changed
 from ...protocols import BulkTokenStore, Checkable, StoreReport, TokenStore
 from .._base import SkippedRows, row_of
 from .._contract import MissingKey, check_record

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from .._columns import next_moment, read_record, to_json, to_micros, unreadable
 from .._contract import is_repetition
 

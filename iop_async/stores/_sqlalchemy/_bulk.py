@@ -14,7 +14,8 @@ from sqlalchemy import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from .._batches import Outcome
 from .._contract import is_repetition
 from . import _rows

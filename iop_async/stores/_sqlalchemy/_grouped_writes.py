@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from .._batches import LONG_BODY
 from .._contract import MAX_READ_COUNT
 from . import _bulk, _leases, _skip_locked, _writes

@@ -14,7 +14,8 @@ from attrs import define
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._exceptions import StoreError
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from .._base import row_of
 from .._contract import MAX_READ_COUNT, is_repetition
 from . import _rows

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from .._base import row_of
 from .._batches import Outcome
 from .._columns import sellers_column

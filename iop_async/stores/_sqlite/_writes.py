@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from ..._exceptions import StoreError
-from ..._records import Record, changed
+from ..._records import Record
+from ..._values import changed
 from .._columns import sellers_column
 from .._contract import MAX_READ_COUNT, is_repetition
 from . import _rows
