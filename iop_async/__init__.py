@@ -49,7 +49,7 @@ from ._exceptions import (
 from ._models import App, Call, Failure, Reply, Seller, Token
 from ._refresh import Freshness, RefreshPolicy
 from ._transport import HttpxTransport, Timeouts
-from ._wire import File, HttpRequest, HttpResponse
+from ._wire import Downloaded, File, HttpRequest, HttpResponse
 from .calling import Limits, Retry
 from .endpoints import auth, top
 from .paging import pages
@@ -72,6 +72,7 @@ __all__ = [
     "Caller",
     "Client",
     "ClockError",
+    "Downloaded",
     "Endpoint",
     "Failure",
     "FastTransport",

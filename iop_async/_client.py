@@ -10,6 +10,7 @@ from typing import Final, Self, TypeVar
 from ._caller import CallerMixin
 from ._clock import SystemClock
 from ._closing import ClosesOnExit
+from ._download import DownloadMixin
 from ._exceptions import ClockError, IopError
 from ._inputs import require_access_token, require_count
 from ._models import App, Call, Reply, Token
@@ -39,7 +40,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Client(CallerMixin, ClosesOnExit):
+class Client(CallerMixin, DownloadMixin, ClosesOnExit):
     """Calls one gateway for one app; any number of tasks may share it.
 
     Args:

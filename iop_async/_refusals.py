@@ -151,7 +151,7 @@ def _wait(rule: Rule, words: str, response: HttpResponse) -> float | None:
     """Seconds to wait: those of a ban in the words, else those of ``Retry-After``; bounded."""
     seconds = ban_seconds(words)
     if seconds is None:
-        seconds = _header_seconds(response)
+        seconds = header_seconds(response)
     now = date_of(response.headers.get("date")) or response.received_at
     tomorrow = now.astimezone(_CHINA).date() + timedelta(days=1)
     midnight = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=_CHINA)
@@ -172,7 +172,7 @@ def ban_seconds(words: str) -> float | None:
     )
 
 
-def _header_seconds(response: HttpResponse) -> float | None:
+def header_seconds(response: HttpResponse) -> float | None:
     """``Retry-After``, in seconds or as a date; a date counts from the answer's own ``Date``."""
     value = response.headers.get("retry-after", "").strip()
     try:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -18,6 +18,10 @@ HttpMethod: TypeAlias = Literal["GET", "POST"]
 Lane: TypeAlias = Literal["calls", "tokens"]
 FileContent: TypeAlias = "bytes | os.PathLike[str] | BinaryIO"
 Body: TypeAlias = "bytes | tuple[FileContent, ...]"
+DownloadTarget: TypeAlias = "str | os.PathLike[str] | BinaryIO"
+
+MAX_DOWNLOAD_BYTES: Final = 1 << 30
+"""Of a file, unless the caller says otherwise."""
 
 
 @frozen
@@ -58,6 +62,27 @@ class File:
             object.__setattr__(self, "filename", name or "file")
         for name in ("filename", "content_type"):
             require_unicode(f"the {name} of a file", getattr(self, name))
+
+
+@frozen(kw_only=True)
+class Downloaded:
+    """What came of a download.
+
+    Attributes:
+        size: bytes that were written, so decoded ones.
+        content_type: a MIME type, as the host names it; empty where it names none.
+        filename: the name that the host gives the file, without folders; for people to read, and
+            no path to write to.
+
+    Example::
+
+        label = await client.download(f"{url}/", "label.pdf")
+        print(label.size, label.content_type, label.filename)
+    """
+
+    size: int
+    content_type: str
+    filename: str | None
 
 
 @frozen(slots=False)

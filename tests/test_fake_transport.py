@@ -49,3 +49,60 @@ async def test_an_exception_is_raised_each_time(app):
             await client.call("/order/get")
         depths.add(len(caught.traceback))
     assert len(depths) == 1
+
+
+async def test_the_content_of_an_answer_is_the_file(app, tmp_path):
+    """By the path of a client, with its redirects and its refusals."""
+    headers = {"content-type": "application/pdf"}
+
+    def answers(request):
+        if request.url.endswith("/old"):
+            return iop.HttpResponse(302, {"location": "/new?sign=CANARY-of-it"}, b"")
+        if request.url.endswith("/none"):
+            return iop.HttpResponse(404, {}, b"no such label")
+        return iop.HttpResponse(200, headers, b"%PDF")
+
+    transport = FakeTransport(answers)
+    assert isinstance(transport, iop.protocols.DownloadTransport)
+    client = client_over(app, transport)
+    came = await client.download("https://a.example/old", tmp_path / "label")
+    assert (came.size, came.content_type) == (4, "application/pdf")
+    assert (tmp_path / "label").read_bytes() == b"%PDF"
+    assert transport.requests[1].url == "https://a.example/new?sign=CANARY-of-it"
+    with pytest.raises(iop.ProtocolError, match="HTTP 404, no file: 'no such label'"):
+        await client.download("https://a.example/none", tmp_path / "none")
+    with pytest.raises(iop.ProtocolError, match="larger than 3 bytes"):
+        await client.download("https://a.example/", tmp_path / "none", max_bytes=3)
+    assert not (tmp_path / "none").exists()
+
+
+async def test_a_download_is_tried_again_as_a_read_is(app, tmp_path):
+    """For as long as that may help."""
+
+    def answers(request):
+        is_first = len(transport.requests) == 1
+        return iop.HttpResponse(503 if is_first else 200, {}, b"%PDF")
+
+    transport = FakeTransport(answers)
+    await client_over(app, transport).download("https://a.example/", tmp_path / "label")
+    assert (tmp_path / "label").read_bytes() == b"%PDF"
+    assert len(transport.requests) == 2
+    transport = FakeTransport(iop.TransportError("the connection broke"))
+    with pytest.raises(iop.TransportError, match="tried 3 times") as caught:
+        await client_over(app, transport).download("https://a.example/", tmp_path / "none")
+    assert not caught.value.may_have_been_applied
+
+
+async def test_a_transport_without_downloads_is_told(app, tmp_path):
+    """Those of users have two methods, and need no more."""
+
+    class Mine:
+        async def send(self, request):
+            raise NotImplementedError
+
+        async def aclose(self):
+            pass
+
+    client = client_over(app, Mine())
+    with pytest.raises(TypeError, match="Mine has no method download"):
+        await client.download("https://a.example/", tmp_path / "label")

@@ -69,13 +69,20 @@ async def surface(app: iop.App) -> None:
         assert_type(reply.failed, bool)
         assert_type(reply.raise_for_failure(), iop.Reply)
         assert_type(reply.request_id, str | None)
+        with Path("x").open("wb") as file:
+            downloaded = await client.download("u", file, max_bytes=1, timeout=2.5)
+        assert_type(downloaded.filename, str | None)
         assert_type(await iop.auth.refresh_token(caller, refresh_token="r"), iop.Token)
 
-    transport: iop.Transport = iop.HttpxTransport(timeouts=iop.Timeouts(total=5))
+    bringing: iop.protocols.DownloadTransport = iop.HttpxTransport()
+    bringing = FakeTransport({})
+    transport: iop.Transport = bringing
+    transport = iop.HttpxTransport(timeouts=iop.Timeouts(total=5))
     transport = iop.FastTransport(timeouts=iop.Timeouts(total=5), max_connections=500)
     assert_type(await iop.FastTransport().send(iop.HttpRequest("GET", "u")), iop.HttpResponse)
     async with iop.FastTransport() as fast:
         assert_type(fast, iop.FastTransport)
+    assert_type(await iop.FastTransport().download("u", "label.pdf"), iop.Downloaded)
     transport = FakeTransport({"code": "0"})
     transport = FakeTransport(lambda request: iop.TransportError(request.method))
     signer: iop.Signer = iop.signers.HMAC_SHA256

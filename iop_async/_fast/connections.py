@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
 
+from .._http.downloads import FileAnswer
 from .._http.failures import (
     ConnectError,
     ConnectTimeout,
@@ -97,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._incoming: IncomingAnswer | None = None
         self._answered: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
+        self._full: asyncio.Future[None] | None = None  # while a file comes; see _hold_back
         self._is_sent = False
         self._writable: asyncio.Future[None] | None = None  # while there is no more to be written
 
@@ -156,7 +158,10 @@ class Connection(asyncio.Protocol):
             if not self._answered.done():
                 self._is_sent = True
                 outgoing.expect(self._timeouts["read"])
-                await self._answered
+                if outgoing.streams:
+                    await self._write_out(outgoing, self._answered)
+                else:
+                    await self._answered
             if self._failure is not None:
                 raise self._failure
             self.is_reusable = (
@@ -168,8 +173,23 @@ class Connection(asyncio.Protocol):
         finally:
             incoming.close()
             self._outgoing = self._incoming = self._answered = self._failure = None
+            self._full = None
             self._is_sent = False
         return cast("ReceivedAnswer", outgoing.answer)
+
+    async def _write_out(self, outgoing: Outgoing, answered: asyncio.Future[None]) -> None:
+        """Write a file as it comes, and have no more of it sent than can be written."""
+        while not answered.done():
+            self._full = self._loop.create_future()
+            await self._full
+            answer = outgoing.answer
+            if self._failure is not None or not isinstance(answer, FileAnswer):
+                return
+            await answer.drain()
+            if answer.unreadable or self._transport.is_closing():
+                return
+            outgoing.expect(self._timeouts["read"])
+            self._transport.resume_reading()
 
     async def _send(self, upload: Upload, answered: asyncio.Future[None]) -> None:
         """Send an upload, or as much of it as the other side wants before it answers."""
@@ -207,6 +227,8 @@ class Connection(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._failure = failure
             self._answered.set_result(None)
+        if self._full is not None and not self._full.done():
+            self._full.set_result(None)
         self.resume_writing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -228,6 +250,15 @@ class Connection(asyncio.Protocol):
             self._finish()
         elif self._is_sent:
             outgoing.expect(self._timeouts["read"])
+            if outgoing.streams:
+                self._hold_back(outgoing)
+
+    def _hold_back(self, outgoing: Outgoing) -> None:
+        """Receive no more for now where what came is to be written first."""
+        is_full = isinstance(outgoing.answer, FileAnswer) and outgoing.answer.is_full
+        if is_full and self._full is not None and not self._full.done():
+            self._transport.pause_reading()
+            self._full.set_result(None)
 
     def eof_received(self) -> None:
         """The other side sends no more; the event loop then closes the connection."""

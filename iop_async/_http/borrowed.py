@@ -60,7 +60,7 @@ class ClientRoute:
         )
         try:
             if was_read:
-                answer.feed(response.content)
+                await answer.read(Chunks(response.content), response.aclose)
             else:
                 read = self._timeouts["read"] if timeouts["read"] is None else None
                 await answer.read(
@@ -88,7 +88,7 @@ class ClientRoute:
                 outgoing.begun = True
 
         content = outgoing.content
-        url = self._url_class(outgoing.base, outgoing.target)
+        url = self._url_class(outgoing.base, outgoing.target, hide=outgoing.streams)
         request = self._library.Request(
             outgoing.method,
             url,
@@ -127,9 +127,10 @@ class _MaskedURL:
 
     _params_class: Any
 
-    def __init__(self, base: str, target: bytes) -> None:
+    def __init__(self, base: str, target: bytes, *, hide: bool) -> None:
         path, mark, query = target.partition(b"?")
-        shown = f"{base}{path.decode()}{mark.decode()}{_masked(path.decode(), query.decode())}"
+        masked = MASK if query and hide else _masked(path.decode(), query.decode())
+        shown = f"{base}{path.decode()}{mark.decode()}{masked}"
         super().__init__(shown)  # type: ignore[call-arg]
         self._target = target
         self._query = query

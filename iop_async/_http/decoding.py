@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 _GZIP: Final = b"\x1f\x8b"
@@ -52,6 +53,20 @@ class Decoder:
                 raise CorruptData(data + corrupt.data) from None
             chunk = self._inflate.unused_data
         return data
+
+    def pieces(self, chunk: bytes, most: int) -> Iterator[bytes]:
+        """All of the chunk decoded, ``most`` bytes at a time. Raises :class:`CorruptData`."""
+        has_more = False  # within zlib, although it has taken in all
+        while chunk or has_more:
+            if self._inflate.eof:
+                chunk = self._next_member(chunk)
+                if not chunk:
+                    return
+            data = self._decode(chunk, most)
+            chunk = self._inflate.unused_data or self._inflate.unconsumed_tail
+            has_more = len(data) == most and not self._inflate.eof
+            if data:
+                yield data
 
     def _next_member(self, chunk: bytes) -> bytes:
         """The chunk from the next member on. What else follows the data is padding."""

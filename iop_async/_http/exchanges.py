@@ -53,7 +53,7 @@ class Exchanges:
     async def exchange(self, outgoing: Outgoing) -> HttpResponse:
         """One exchange. Raises :class:`TransportError` or :class:`ProtocolError`."""
         limits = [limit for limit in (self._timeouts["total"], outgoing.timeout) if limit]
-        seconds = min(limits, default=None)
+        seconds = outgoing.timeout if outgoing.streams else min(limits, default=None)
         with Deadline(self._timers, seconds, self._timeouts["read"]) as deadline:
             outgoing.expect = deadline.expect
             self.running.add(deadline)

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import lru_cache
 from time import monotonic
-from typing import Final, Self, cast
+from typing import ClassVar, Final, Self, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -43,8 +43,10 @@ class Outgoing:
         on_kept_connection: over one that had carried another request before.
         answer: what has come back so far.
         expect: waits so many seconds for the next piece of the answer, once the exchange has begun.
+        streams: its answer is written to a file as it comes, however long that takes.
     """
 
+    streams: ClassVar[bool] = False
     method: str
     base: str
     target: bytes = field(repr=False)
@@ -163,6 +165,7 @@ class ReceivedAnswer:
         decoded: what comes is decoded already, whatever the headers say.
 
     Attributes:
+        status: of HTTP.
         headers: names in lower case.
     """
 
@@ -174,7 +177,7 @@ class ReceivedAnswer:
         *,
         decoded: bool = False,
     ) -> None:
-        self._status = status
+        self.status = status
         self.headers = _text_headers(headers)
         self._limit = limit
         self._parts: list[bytes] = []
@@ -272,12 +275,12 @@ class ReceivedAnswer:
         if self._complaint is not None:
             is_large = max(self._size, self._received) > self._limit
             raise ProtocolError(
-                f"{where()}: HTTP {self._status}, an answer that is {self._complaint}",
-                status=self._status,
+                f"{where()}: HTTP {self.status}, an answer that is {self._complaint}",
+                status=self.status,
                 content=self.excerpt,
                 retryable=self._decoder is not None and not is_large,  # damaged on its way
             )
-        return HttpResponse(self._status, self.headers, b"".join(self._parts))
+        return HttpResponse(self.status, self.headers, b"".join(self._parts))
 
 
 def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

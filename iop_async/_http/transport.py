@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from math import inf
+from time import monotonic
 from typing import Final, Self
 
 from anyio.lowlevel import current_token
@@ -10,15 +12,29 @@ from attrs import asdict
 
 from .._closing import ClosesOnExit
 from .._inputs import require_count
-from .._wire import Body, HttpRequest, HttpResponse
+from .._scrub import scrubs_frames
+from .._wire import (
+    MAX_DOWNLOAD_BYTES,
+    Body,
+    Downloaded,
+    DownloadTarget,
+    HttpRequest,
+    HttpResponse,
+)
+from .downloads import Download, download
 from .exchanges import Exchanges, Route, Slots, reserved
 from .failures import forget_frames
+from .links import Link
 from .loops import PerLoop, start_in
 from .messages import prepare
 from .streams import CHUNK_BYTES, Upload
+from .targets import Target
 from .timeouts import Timeouts, require_timeouts
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+
+_NO_TIME: Final = 0.001
+"""Seconds for a request where there are none left."""
 
 
 class LoopTransport(ClosesOnExit):
@@ -82,6 +98,42 @@ class LoopTransport(ClosesOnExit):
         finally:
             if upload is not None:
                 upload.close()
+
+    @scrubs_frames
+    async def download(
+        self,
+        url: str,
+        to: DownloadTarget,
+        *,
+        max_bytes: int = MAX_DOWNLOAD_BYTES,
+        timeout: float | None = None,  # noqa: ASYNC109 - a scope cannot tell what was sent
+        allow_http: bool = False,
+    ) -> Downloaded:
+        """One try at what :meth:`Client.download <iop_async.Client.download>` does.
+
+        Takes its turn as a call does. Raises what that raises, and ``RuntimeError`` where the
+        transport is closed, or is not for this kind of event loop.
+        """
+        ends = inf if timeout is None else monotonic() + timeout
+
+        async def exchange(link: Link, target: Target) -> HttpResponse:
+            if self._closed:
+                raise _closed()
+            outgoing = Download.prepare(
+                link,
+                target,
+                max_bytes=max_bytes,
+                timeout=None if ends == inf else max(ends - monotonic(), _NO_TIME),
+                user_agent=self._user_agent,
+            )
+            exchanges = self._exchanges.here()
+            if self._closed:  # by another thread, as above
+                raise _closed()
+            return await exchanges.exchange(outgoing)
+
+        return await download(
+            url, to, exchange, max_bytes=max_bytes, timeout=timeout, allow_http=allow_http
+        )
 
     async def aclose(self) -> None:
         """Close all connections; requests under way fail with a ``TransportError``.

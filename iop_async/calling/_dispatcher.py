@@ -83,6 +83,10 @@ class Dispatcher:
         rest = iter(answers)
         return [next(rest) if refusal is None else refusal for refusal in refusals]
 
+    async def repeat(self, attempt: Attempt[T], limit: float | None) -> T:
+        """What is no call, and harmless to repeat: under no gate, and tried as calls are."""
+        return await self._run((), attempt, limit)
+
     async def _run(self, calls: Sequence[Call], attempt: Attempt[T], limit: float | None) -> T:
         """What a request for these calls brings, however often it is made."""
         self._budget.calls += 1

@@ -12,7 +12,7 @@ from .._inputs import require_unicode
 # TaoWorld's guide passes `…/rest` to the official Java client, AliExpress's leaves it out.
 # observed: Miravia's mock lives below it, at `…/rest/mock` (DOC:120904).
 _REST: Final = re.compile(r"(?<!/)/rest(?=/|$)")
-_HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9a-f:.]+(?:%\w+)?", re.IGNORECASE)
+HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9a-f:.]+(?:%\w+)?", re.IGNORECASE)
 _TOP: Final = re.compile(r"/router/(?:rest|batch)$")
 # observed: the last words of nearly all paths in the platforms' lists of APIs.
 _API: Final = re.compile(
@@ -88,14 +88,14 @@ def require_top(url: str) -> None:
 def require_safe(url: str, *, allow_http: bool) -> None:
     """Raises ``ValueError`` for an address that a call should not go to."""
     require_unicode("a gateway address", url)
-    parts = _parts(url)
+    parts = split_url(url)
     if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
         msg = f"{_shown(url)} is no gateway address; it looks like https://api.example.com/rest"
         raise ValueError(msg)
     if parts.query or parts.fragment or parts.username is not None:
         msg = f"a gateway address has no user, query or fragment: {parts.hostname} has one"
         raise ValueError(msg)
-    if not _HOST.fullmatch(parts.hostname) or parts.port == 0 or not url.isprintable():
+    if not HOST.fullmatch(parts.hostname) or parts.port == 0 or not url.isprintable():
         msg = f"{_shown(url)} is no gateway address: its host, port or path cannot be"
         raise ValueError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
@@ -103,7 +103,8 @@ def require_safe(url: str, *, allow_http: bool) -> None:
         raise ValueError(msg)
 
 
-def _parts(url: str) -> SplitResult | None:
+def split_url(url: str) -> SplitResult | None:
+    """The parts of a URL; ``None`` where it has no such parts."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 -- raises for what is none

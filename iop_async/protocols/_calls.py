@@ -9,7 +9,15 @@ from typing import Protocol, runtime_checkable
 from .._exceptions import IopError
 from .._models import App, Call, Reply, Token
 from .._unsigned import Unsigned
-from .._wire import File, FileContent, HttpMethod, HttpRequest, HttpResponse
+from .._wire import (
+    Downloaded,
+    DownloadTarget,
+    File,
+    FileContent,
+    HttpMethod,
+    HttpRequest,
+    HttpResponse,
+)
 
 
 @runtime_checkable
@@ -173,6 +181,31 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close what the transport opened itself."""
+        ...
+
+
+@runtime_checkable
+class DownloadTransport(Transport, Protocol):
+    """A transport that brings files as well: both of the library's do.
+
+    Example::
+
+        assert isinstance(iop.HttpxTransport(), iop.protocols.DownloadTransport)
+    """
+
+    async def download(
+        self,
+        url: str,
+        to: DownloadTarget,
+        *,
+        max_bytes: int,
+        timeout: float | None,  # noqa: ASYNC109 - as of a call
+        allow_http: bool,
+    ) -> Downloaded:
+        """One try at what :meth:`Client.download <iop_async.Client.download>` promises.
+
+        A failure leaves ``to`` as it was, or is not ``retryable``.
+        """
         ...
 
 

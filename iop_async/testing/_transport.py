@@ -7,8 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
+from .._exceptions import ProtocolError
+from .._http.downloads import download
+from .._http.links import Link
+from .._http.targets import Target
+from .._scrub import scrubs_frames
 from .._transport import HttpxTransport
-from .._wire import HttpRequest, HttpResponse
+from .._wire import (
+    MAX_DOWNLOAD_BYTES,
+    Downloaded,
+    DownloadTarget,
+    HttpRequest,
+    HttpResponse,
+)
 
 Answer: TypeAlias = HttpResponse | BaseException | Mapping[str, Any]
 Answers: TypeAlias = Answer | Callable[[HttpRequest], Answer | Awaitable[Answer]]
@@ -56,6 +67,31 @@ class FakeTransport:
             return answer
         content = json.dumps(answer).encode()
         return HttpResponse(200, {"content-type": "application/json"}, content)
+
+    @scrubs_frames
+    async def download(
+        self,
+        url: str,
+        to: DownloadTarget,
+        *,
+        max_bytes: int = MAX_DOWNLOAD_BYTES,
+        timeout: float | None = None,  # noqa: ASYNC109 - nothing is waited for
+        allow_http: bool = False,
+    ) -> Downloaded:
+        """Answer a request for a link; the content of an answer of status 200 is the file."""
+
+        async def exchange(link: Link, target: Target) -> HttpResponse:
+            answer = await self.send(HttpRequest("GET", link.url))
+            if len(answer.content) > max_bytes:
+                msg = f"{link.where}: HTTP {answer.status}, larger than {max_bytes} bytes"
+                raise ProtocolError(msg, status=answer.status)
+            if answer.status == 200:
+                await target.run(target.write, answer.content)
+            return answer
+
+        return await download(
+            url, to, exchange, max_bytes=max_bytes, timeout=timeout, allow_http=allow_http
+        )
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -7,9 +7,11 @@ import pytest
 import trustme
 from loopback import Server
 from transport_helpers import (
+    Flood,
     answers_twice,
     assert_all_free,
     assert_no_secret,
+    download_slowly,
     each_gets_its_own,
     failure_of,
     get,
@@ -114,3 +116,24 @@ def test_certificate_for_another_host_is_refused(
             assert "certificate verify failed" in str(error)
 
     run(scenario)
+
+
+def test_a_file_comes_no_faster_than_it_is_written(
+    run, door, authority, monkeypatch, tmp_path, fresh_context
+):
+    """The layer of TLS holds its sender back as well, and loses nothing."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    flood = Flood(bytes(range(256)) * 400, 300)
+
+    async def scenario():
+        async with door() as transport:
+            for _ in range(2):
+                flood.sent = 0
+                await download_slowly(transport, server.base, flood)
+
+    with Server(flood, tls=context) as server:
+        run(scenario)
+    assert server.accepted == 1

@@ -1,10 +1,13 @@
 """What the tests of the transport share: requests, servers that misbehave, what to look at."""
 
 import asyncio
+import io
 import os
 import socket
 import struct
+import threading
 import traceback
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -125,6 +128,57 @@ async def each_gets_its_own(door, server, requests):
             assert response.content == f"/{number}".encode()
             await until(lambda: getattr(server.requests[-1], "done", True))
             await anyio.sleep(0.002)
+
+
+class SlowFile(io.RawIOBase):
+    """One on a disk that takes nothing for now, and then a part of each piece, as raw ones may."""
+
+    def __init__(self):
+        self.may_go_on = threading.Event()
+        self.size = self.crc = 0
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if len(data):
+            assert self.may_go_on.wait(60)
+        taken = data[:200_000]
+        self.size += len(taken)
+        self.crc = zlib.crc32(taken, self.crc)
+        return len(taken)
+
+
+class Flood:
+    """Answers with many pieces, as fast as they are taken."""
+
+    def __init__(self, piece, count):
+        self.piece, self.count = piece, count
+        self.sent = 0
+
+    async def __call__(self, received, writer):
+        length = self.count * len(self.piece)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length)
+        for _ in range(self.count):
+            writer.write(self.piece)
+            await writer.drain()
+            self.sent += 1
+        return b""
+
+
+async def download_slowly(transport, url, flood):
+    """A download that is not written until the server is held up."""
+    slow = SlowFile()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(transport.download, url, slow)
+        seen = -1
+        while not flood.sent or flood.sent != seen:
+            seen = flood.sent
+            await anyio.sleep(0.4)
+        assert flood.sent < flood.count
+        slow.may_go_on.set()
+    assert slow.size == flood.count * len(flood.piece)
+    assert slow.crc == zlib.crc32(flood.piece * flood.count)
 
 
 async def suppressed(function, *args):
