@@ -1,328 +1,277 @@
-"""CPU that a signed call costs the client: iop_async over both its doors, httpx and aiohttp.
+"""What a call costs the client: iop_async over both its doors, and its peers.
 
-The measure is a bare POST: aiohttp sends a request that is ready, and reads bytes. Every other peer
-signs, encodes and decodes with the same functions of this library, so only the transport differs.
-The gateway is another process on loopback that answers with a fixed token. All cells are measured
-in turn, several rounds, since a machine has its moods: compare within one run.
+    python benchmarks/calls.py [--quick] [--rounds N] [--picture SVG] [--peers PEER ...]
+
+The measure is a bare POST of aiohttp: a request that is ready is sent, and bytes come back. Every
+other figure is a multiple of the one that was taken just before it, in the same round, under the
+same event loop, with as many calls in flight. Each peer is a process of its own; the gateway is
+another, and shares the cores with it: CPU of the client is the figure, calls a second come second.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import importlib
 import json
-import platform
-import statistics
+import os
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
-from typing import Any
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
 
-import aiohttp
-import httpx
+import _gateway
+import charts
+from _peers import DEFAULT, FAST, IN_FLIGHT, MEASURE, PEERS, SDK
+from _report import judge, print_setting, print_table, spread
+from attrs import frozen
 
-import iop_async as iop
-
-CONCURRENCIES = (1, 20, 100, 500, 2000)
-MEASURE = "a bare POST of aiohttp"
-FAST = "iop_async, FastTransport"
-APP = iop.App("12345678", "helloworld")
-TOKEN = "5000" + "0123456789abcdef" * 3
-API = "/product/get"
-PARAMS = {"item_id": 652874751412, "fields": ["title", "price", "skus"], "locale": "zh_CN"}
-
-ANSWER = json.dumps(
-    {
-        "access_token": TOKEN,
-        "refresh_token": TOKEN[::-1],
-        "expires_in": 2592000,
-        "refresh_expires_in": 5184000,
-        "account_platform": "seller_center",
-        "account": "seller@example.com",
-        "country": "cb",
-        "country_user_info": [
-            {"country": c, "seller_id": "100171623", "user_id": "10017162", "short_code": f"{c}1"}
-            for c in ("sg", "my", "vn")
-        ],
-        "code": "0",
-        "request_id": "0ba2887315178178017221014",
-    }
-).encode()
-
-Call = Callable[[], Awaitable[object]]
+LIBRARIES = (
+    *("iop-async", "aiohttp", "httptools", "httpcore", "anyio", "httpx", "httpx2", "pyreqwest"),
+    *("lazop-sdk", "uvloop"),
+)
+QUICK = (1, 100)
+RATE_AT = 500
 
 
-class Gateway(asyncio.Protocol):
-    """Answers every request with the same token; parses no more than it must."""
+@frozen
+class Setting:
+    """Under what a call is measured."""
 
-    reply = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=utf-8\r\n"
-        b"Date: Fri, 21 Nov 2025 00:00:00 GMT\r\nContent-Length: %d\r\n\r\n%b"
-    ) % (len(ANSWER), ANSWER)
+    scheme: str
+    loop: str
+    in_flight: int
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
-        self.unread = b""
-
-    def data_received(self, data: bytes) -> None:
-        self.unread += data
-        while (end := self.unread.find(b"\r\n\r\n")) >= 0:
-            head = self.unread[:end].lower()
-            _, _, length = head.partition(b"content-length:")
-            size = end + 4 + int(length.split(b"\r\n", 1)[0] or 0)
-            if len(self.unread) < size:
-                return
-            self.unread = self.unread[size:]
-            self.transport.write(self.reply)
-
-    @classmethod
-    async def serve(cls) -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(cls, "127.0.0.1", 0, backlog=4000)
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await server.serve_forever()
+    @property
+    def panel(self) -> tuple[str, str]:
+        return self.scheme, self.loop
 
 
-def encoded(gateway: iop.gateways.Iop) -> tuple[iop.Call, iop.HttpRequest]:
-    call = iop.Call(API, PARAMS, access_token=TOKEN)
-    return call, gateway.encode(APP, call, now=datetime.now(UTC))
+@frozen
+class Cell:
+    """One measurement of one peer; the gateway's own cost is of a request, connecting included."""
+
+    microseconds: float
+    rate: float
+    gateway: float
 
 
-@asynccontextmanager
-async def through(
-    door: type[iop.HttpxTransport | iop.FastTransport], gateway: iop.gateways.Iop, concurrency: int
-) -> AsyncIterator[Call]:
-    transport = door(max_connections=concurrency)
-    async with transport, iop.Client(APP, gateway, transport=transport) as client:
-        seller = client.as_seller(TOKEN)
-        yield lambda: seller.call(API, PARAMS)
+Results = dict[tuple[str, Setting], dict[int, Cell]]
+"""By peer and setting: the cells, by round."""
 
 
-@asynccontextmanager
-async def through_httpx(gateway: iop.gateways.Iop, limits: httpx.Limits) -> AsyncIterator[Call]:
-    async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+class Worker:
+    """The process of one peer under one event loop."""
 
-        async def call() -> iop.Reply:
-            call, request = encoded(gateway)
-            response = await client.post(
-                request.url, content=_bytes(request), headers=dict(request.headers)
-            )
-            headers = dict(response.headers)
-            return gateway.decode(
-                call, iop.HttpResponse(response.status_code, headers, response.content)
-            )
+    def __init__(self, peer: str, loop: str, folder: Path) -> None:
+        self.title = f"{peer} on {loop}"
+        trusted = str(folder / "ca.pem")
+        environment = {
+            **os.environ,
+            "HOME": str(folder),  # lazop-sdk writes a log there when it is imported
+            "SSL_CERT_FILE": trusted,
+            "REQUESTS_CA_BUNDLE": trusted,
+        }
+        if (path := PEERS[peer].path) is not None:
+            environment["PYTHONPATH"] = str(path)
+        script = str(Path(__file__).with_name("_worker.py"))
+        self.process = subprocess.Popen(
+            [sys.executable, script, peer, loop],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
 
-        yield call
-
-
-@asynccontextmanager
-async def stock_httpx(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
-    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    async with through_httpx(gateway, limits) as call:
-        yield call
-
-
-@asynccontextmanager
-async def default_httpx(gateway: iop.gateways.Iop, _concurrency: int) -> AsyncIterator[Call]:
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-    async with through_httpx(gateway, limits) as call:
-        yield call
-
-
-@asynccontextmanager
-async def bare_post(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
-    _, request = encoded(gateway)
-    connector = aiohttp.TCPConnector(limit=concurrency)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        headers = dict(request.headers)
-
-        async def call() -> bytes:
-            async with session.post(request.url, data=_bytes(request), headers=headers) as response:
-                return await response.read()
-
-        yield call
+    def measure(self, urls: Mapping[str, str], setting: Setting, calls: int) -> Cell | None:
+        """Nothing, and a line on stderr, where the peer fails."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        job = {"url": urls[setting.scheme], "in_flight": setting.in_flight, "calls": calls}
+        spent, requests = _gateway.ask_spent(urls["http"])
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        said = json.loads(self.process.stdout.readline() or '{"error": "its process ended"}')
+        if "error" in said:
+            where = f"{setting.scheme}, {setting.in_flight} in flight"
+            print(f"{self.title}, {where}: {said['error']}", file=sys.stderr)
+            return None
+        spent_then, requests_then = _gateway.ask_spent(urls["http"])
+        gateway = (spent_then - spent) / (requests_then - requests)
+        return Cell(said["cpu"] / calls * 1e6, calls / said["seconds"], gateway * 1e6)
 
 
-@asynccontextmanager
-async def signing_aiohttp(gateway: iop.gateways.Iop, concurrency: int) -> AsyncIterator[Call]:
-    connector = aiohttp.TCPConnector(limit=concurrency)
-    async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def call() -> iop.Reply:
-            call, request = encoded(gateway)
-            async with session.post(
-                request.url, data=_bytes(request), headers=dict(request.headers)
-            ) as response:
-                content = await response.read()
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return gateway.decode(call, iop.HttpResponse(response.status, headers, content))
-
-        yield call
+@contextmanager
+def started_workers(
+    peers: Sequence[str], loops: Sequence[str], folder: Path
+) -> Iterator[dict[tuple[str, str], Worker]]:
+    with ExitStack() as stack:
+        made = {}
+        for peer in peers:
+            for loop in loops[:1] if PEERS[peer].threads else loops:
+                worker = made[peer, loop] = Worker(peer, loop, folder)
+                stack.callback(worker.process.communicate)
+                stack.callback(worker.process.kill)
+        yield made
 
 
-def _bytes(request: iop.HttpRequest) -> bytes:
-    assert isinstance(request.body, bytes)
-    return request.body
-
-
-PEERS: dict[str, Callable[[iop.gateways.Iop, int], Any]] = {
-    MEASURE: bare_post,
-    FAST: partial(through, iop.FastTransport),
-    "iop_async": partial(through, iop.HttpxTransport),
-    "aiohttp": signing_aiohttp,
-    "httpx": stock_httpx,
-    "httpx, its default limits": default_httpx,
-}
-
-# How many calls make a measurement; stock httpx is so slow that few must do.
-CALLS = {
-    MEASURE: dict.fromkeys(CONCURRENCIES, 1500),
-    FAST: dict.fromkeys(CONCURRENCIES, 1500),
-    "iop_async": dict.fromkeys(CONCURRENCIES, 1500),
-    "aiohttp": dict.fromkeys(CONCURRENCIES, 1500),
-    "httpx": {1: 400, 20: 300, 100: 100, 500: 40},
-    "httpx, its default limits": {20: 300, 100: 100},
-}
-ROUNDS = {("httpx", 500): 2}
-
-
-async def measure(peer: str, gateway: iop.gateways.Iop, concurrency: int) -> float:
-    """Microseconds of CPU a call, with ``concurrency`` calls under way all the time."""
-    done = 0
-    warm, enough = concurrency, concurrency + CALLS[peer][concurrency]
-    started = finished = 0.0
-
-    async def work(call: Call, finish: asyncio.Event) -> None:
-        nonlocal done, started, finished
-        while not finish.is_set():
-            await call()
-            done += 1
-            if done == warm:
-                started = time.process_time()
-            elif done == enough:
-                finished = time.process_time()
-                finish.set()
-
-    async with PEERS[peer](gateway, concurrency) as call, asyncio.TaskGroup() as tasks:
-        finish = asyncio.Event()
-        workers = [tasks.create_task(work(call, finish)) for _ in range(concurrency)]
-        await finish.wait()
-        for worker in workers:
-            worker.cancel()
-    return (finished - started) / (enough - warm) * 1e6
-
-
-async def measure_all(gateway: iop.gateways.Iop, rounds: int) -> dict[tuple[str, int], list[float]]:
-    results: dict[tuple[str, int], list[float]] = {}
-    for number in range(rounds):
-        for concurrency in CONCURRENCIES:
-            for peer, calls in CALLS.items():
-                if concurrency in calls and number < ROUNDS.get((peer, concurrency), rounds):
-                    measured = await measure(peer, gateway, concurrency)
-                    results.setdefault((peer, concurrency), []).append(measured)
-        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+def measure_all(
+    peers: Sequence[str], settings: Sequence[Setting], rounds: int, part: int
+) -> Results:
+    """In turn, round after round: a machine is not equally busy all the time."""
+    results: Results = {}
+    loops = list(dict.fromkeys(setting.loop for setting in settings))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _gateway.started(Path(folder)) as urls,
+        started_workers(peers, loops, Path(folder)) as workers,
+    ):
+        for turn in range(rounds):
+            for setting in settings:
+                for name in peers:
+                    worker, calls = workers.get((name, setting.loop)), calls_of(name, setting, turn)
+                    if worker is None or not calls:
+                        continue
+                    cell = worker.measure(urls, setting, max(calls // part, 40))
+                    if cell is not None:
+                        results.setdefault((name, setting), {})[turn] = cell
+            print(f"round {turn + 1} of {rounds}", file=sys.stderr)
     return results
 
 
-def verdicts(medians: dict[tuple[str, int], float]) -> list[tuple[str, float, str, bool]]:
-    mine = medians["iop_async", 100]
-    against_httpx = medians["httpx", 100] / mine
-    growth = mine / medians["iop_async", 1]
-    fast = [
-        (f"FastTransport / a bare POST, at {each} in flight", cost, "<= 1.0", cost <= 1.0)
-        for each in CONCURRENCIES
-        for cost in [medians[FAST, each] / medians[MEASURE, each]]
-    ]
+def calls_of(name: str, setting: Setting, turn: int) -> int:
+    """How many calls are measured; none where it would take too long."""
+    peer = PEERS[name]
+    if setting.in_flight in peer.once and (turn or setting.panel != ("http", "asyncio")):
+        return 0
+    if setting.scheme == "https" and setting.in_flight > 500 and turn:
+        return 0  # two thousand handshakes for each peer
+    return peer.calls.get(setting.in_flight, 0)
+
+
+def ratios(
+    results: Results, peer: str, setting: Setting, *, by: str = MEASURE, of: str = "microseconds"
+) -> list[float]:
+    """Of each round: this peer's figure, as a multiple of another's."""
+    mine, theirs = results.get((peer, setting), {}), results.get((by, setting), {})
     return [
-        *fast,
-        ("stock httpx / iop_async, at 100 in flight", against_httpx, ">= 10", against_httpx >= 10),
-        ("iop_async at 100 / at 1 in flight", growth, "<= 1.5", growth <= 1.5),
+        getattr(cell, of) / getattr(theirs[turn], of)
+        for turn, cell in mine.items()
+        if turn in theirs
     ]
 
 
-def show(results: dict[tuple[str, int], list[float]]) -> None:
-    medians = {cell: statistics.median(values) for cell, values in results.items()}
-    print(f"Python {platform.python_version()}, {date()}, " + ", ".join(libraries()))
-    print(
-        "CPU of the client a signed call: median us (min-max), and as a multiple of a bare POST\n"
-    )
-    width = max(map(len, PEERS))
-    print(" " * width + "".join(f"{f'{c} in flight':>32}" for c in CONCURRENCIES))
-    for peer in PEERS:
-        cells = []
-        for concurrency in CONCURRENCIES:
-            values = results.get((peer, concurrency))
-            text = ""
-            if values:
-                median = medians[peer, concurrency]
-                ratio = median / medians[MEASURE, concurrency]
-                text = f"{median:.0f} ({min(values):.0f}-{max(values):.0f})  x{ratio:.1f}"
-            cells.append(f"{text:>32}")
-        print(f"{peer:<{width}}" + "".join(cells))
-    print()
-    for name, value, bound, holds in verdicts(medians):
-        print(f"{'PASS' if holds else 'FAIL'}  {name}: {value:.2f} ({bound})")
+def show(results: Results) -> None:
+    peers = list(dict.fromkeys(peer for peer, _ in results))
+    settings = list(dict.fromkeys(setting for _, setting in results))
+    for scheme, loop in dict.fromkeys(setting.panel for setting in settings):
+        columns = [each for each in settings if each.panel == (scheme, loop)]
+        head = [f"{each.in_flight:,} in flight" for each in columns]
+        print(
+            f"CPU of the client a call, {scheme} on {loop}, as a multiple of aiohttp's bare POST\n"
+        )
+        rows: list[list[str]] = [[f"{MEASURE}, microseconds", "bare POST"]]
+        for each in columns:
+            cells = results.get((MEASURE, each), {}).values()
+            rows[0].append(spread([cell.microseconds for cell in cells], ".0f"))
+        for peer in peers:
+            if any(figures := [spread(ratios(results, peer, each)) for each in columns]):
+                kind = "signed call" if PEERS[peer].signs else "bare POST"
+                rows.append([peer, kind, *figures])
+        print_table(["", "", *head], [row for row in rows if row[0] != MEASURE])
+        print(f"Calls a second, {scheme} on {loop}\n")
+        rates = []
+        for peer in peers:
+            found = [results.get((peer, each), {}).values() for each in columns]
+            if any(found):
+                rates.append([peer, *(spread([c.rate for c in cells], ",.0f") for cells in found)])
+        print_table(["", *head], rates)
+    show_gateway(results)
 
 
-def libraries() -> list[str]:
-    names = ("iop-async", "httpx", "httpcore", "anyio", "aiohttp", "httptools", "uvloop")
-    return [f"{name} {version(name)}" for name in names]
+def show_gateway(results: Results) -> None:
+    for scheme in dict.fromkeys(setting.scheme for _, setting in results):
+        each = [
+            cell.gateway
+            for (peer, setting), cells in results.items()
+            if setting.scheme == scheme and setting.in_flight <= 100 and peer == MEASURE
+            for cell in cells.values()
+        ]
+        if each:
+            most = 1e6 / median(each)
+            print(
+                f"The gateway spends {spread(each, '.0f')} microseconds of its own on a request by "
+                f"{scheme}: {most:,.0f} calls a second are the most that can be seen here.\n"
+            )
 
 
-def date() -> str:
-    return datetime.now(UTC).date().isoformat()
+def verdicts(results: Results) -> None:
+    settings = sorted({each for _, each in results}, key=lambda each: (each.loop, each.in_flight))
+    for door, bound in ((FAST, 1.0), (DEFAULT, 2.0)):
+        for setting in settings:
+            found = ratios(results, door, setting)
+            if setting.scheme == "http" and found:
+                where = f"{setting.loop}, {setting.in_flight:,} in flight"
+                judge(f"{door} / a bare POST, {where}", found, "<=", bound)
+    for setting in settings:
+        if setting.panel == ("http", "asyncio") and setting.in_flight == RATE_AT:
+            for door in (FAST, DEFAULT):
+                if found := ratios(results, door, setting, by=SDK, of="rate"):
+                    judge(f"calls a second, {door} / {SDK}, {RATE_AT} in flight", found, ">=", 10)
 
 
-def as_json(results: dict[tuple[str, int], list[float]]) -> str:
-    cells = [
-        {"peer": peer, "in_flight": c, "microseconds": [round(value, 1) for value in values]}
-        for (peer, c), values in results.items()
-    ]
-    medians = {cell: statistics.median(values) for cell, values in results.items()}
-    return json.dumps(
-        {
-            "python": platform.python_version(),
-            "date": date(),
-            "libraries": libraries(),
-            "cells": cells,
-            "verdicts": [
-                {"what": name, "value": round(value, 3), "bound": bound, "holds": holds}
-                for name, value, bound, holds in verdicts(medians)
-            ],
-        },
-        indent=2,
+def pictures(results: Results) -> tuple[str, str]:
+    """Of what a call costs, and of calls a second; a line for each peer."""
+    costs: dict[str, dict[str, dict[int, list[float]]]] = {}
+    rates: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for (peer, setting), cells in results.items():
+        where = f"{setting.scheme}, {setting.loop}"
+        line = rates.setdefault(f"Calls a second: {where}", {}).setdefault(peer, {})
+        line[setting.in_flight] = [cell.rate for cell in cells.values()]
+        if found := ratios(results, peer, setting):
+            line = costs.setdefault(f"CPU / a bare POST: {where}", {}).setdefault(peer, {})
+            line[setting.in_flight] = found
+    axis = "calls in flight"
+    return (
+        charts.draw(costs, axis, is_logarithmic=True),
+        charts.draw(rates, axis, is_logarithmic=True),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--uvloop", action="store_true", help="the client runs on uvloop")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a look, in a minute")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, metavar="PEER")
+    parser.add_argument("--schemes", nargs="*", default=["http", "https"])
+    parser.add_argument("--picture", type=Path, help="draw this SVG, and ..._rates.svg")
     parser.add_argument("--gateway", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.gateway:
-        asyncio.run(Gateway.serve())
+        _gateway.run()
         return
-    run = importlib.import_module("uvloop").run if options.uvloop else asyncio.run
-    command = [sys.executable, __file__, "--gateway"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        gateway = iop.gateways.Iop(f"http://127.0.0.1:{process.stdout.readline().strip()}")
-        try:
-            results = run(measure_all(gateway, options.rounds))
-        finally:
-            process.kill()
-    if options.json:
-        print(as_json(results))
-    else:
-        show(results)
+    for name in options.peers:
+        if not PEERS[name].is_installed():
+            print(f"{name} is left out: it is not installed", file=sys.stderr)
+    peers = [name for name in PEERS if name in options.peers and PEERS[name].is_installed()]
+    loops = ["asyncio", *(["uvloop"] if find_spec("uvloop") else [])]
+    settings = [
+        Setting(scheme, loop, in_flight)
+        for scheme in options.schemes
+        for loop in loops
+        for in_flight in (QUICK if options.quick else IN_FLIGHT)
+    ]
+    print_setting(*LIBRARIES)
+    rounds, part = (1, 5) if options.quick else (options.rounds, 1)
+    results = measure_all(peers, settings, rounds, part)
+    show(results)
+    verdicts(results)
+    if options.picture:
+        costs, rates = pictures(results)
+        options.picture.write_text(costs)
+        options.picture.with_stem(f"{options.picture.stem}_rates").write_text(rates)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The throughput of more processes: claims and refreshes a second, by how many share a store.
 
-    python benchmarks/hosts.py [--picture PATH]
+    python benchmarks/hosts.py [--rounds N] [--picture SVG]
 
 Claims: each process claims up to 20 due records at a time, puts each with a later due time and so
 gives it back, until none of 4,000 among 20,000 is due. Refreshes: each process runs a token manager
@@ -17,9 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -29,146 +27,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from urllib.parse import urlsplit
 from urllib.request import urlopen
-from uuid import uuid4
 
+import _host
 import anyio
 import charts
 import stores
 import tokens
-from attrs import asdict, evolve, frozen
+from _host import AT_ONCE, Job
+from _report import print_setting, print_table, spread
+from attrs import asdict, evolve
 from shared_stores import SHARED, STORES, StoreLocation
 
-import iop_async as iop
 from iop_async._records import Record
 from iop_async.protocols import TokenStore
 
 COUNTS = (1, 2, 4, 8)
-AT_ONCE = 20
 WORKS = ("claims", "refreshes")
-LIBRARIES = [
-    f"{name} {version(name)}"
-    for name in ("iop-async", "sqlalchemy", "asyncpg", "aiomysql", "redis", "httpcore")
-]
+LIBRARIES = ("iop-async", "sqlalchemy", "asyncpg", "aiomysql", "redis", "httpcore")
 
 Results = dict[tuple[str, str, int], list[float]]
-
-
-@frozen
-class Job:
-    """The task of a process. Each measurement is at a later moment, when all is due anew."""
-
-    work: str
-    shared: StoreLocation
-    gateway: str
-    begin: float
-    number: int
-
-    def moment(self, number: int) -> datetime:
-        return datetime.fromtimestamp(self.begin, UTC) + timedelta(days=40 * number)
-
-    @property
-    def due(self) -> datetime:
-        return self.moment(self.number)
-
-    @property
-    def later(self) -> datetime:
-        return self.moment(self.number + 1)
-
-
-class Clock(iop.tokens.SystemClock):
-    """Shows a time at which nothing is due, until it is let go."""
-
-    def __init__(self, due: datetime) -> None:
-        super().__init__(self.tell)
-        self._shown = due - timedelta(days=20)
-        self._due = due
-        self._since: float | None = None
-        self._going = anyio.Event()
-        self.awaited = anyio.Event()
-
-    def tell(self) -> datetime:
-        if self._since is None:
-            return self._shown
-        return self._due + timedelta(seconds=time.monotonic() - self._since)
-
-    def go(self) -> None:
-        self._since = time.monotonic()
-        self._going.set()
-
-    async def sleep(self, seconds: float) -> None:
-        self.awaited.set()
-        if self._since is None:
-            await self._going.wait()  # the moment that was waited for is over then
-        else:
-            await super().sleep(seconds)
-
-
-def say(lines: Iterable[str]) -> None:
-    """In one write, because all processes share a pipe: it keeps one apart from another."""
-    os.write(sys.stdout.fileno(), "".join(f"{line}\n" for line in lines).encode())
-
-
-async def told() -> None:
-    await anyio.to_thread.run_sync(sys.stdin.readline)
-
-
-async def claim(store: TokenStore, job: Job) -> None:
-    scope, holder = stores.SCOPE, uuid4().hex
-    await store.next_due(scope)
-    say(["ready"])
-    await told()
-    while claimed := await store.claim(
-        scope, due_by=job.due, limit=AT_ONCE, holder=holder, seconds=60
-    ):
-        async with anyio.create_task_group() as tasks:
-            for record in claimed:
-                later = evolve(record, due_at=job.later)
-                tasks.start_soon(partial(store.put, later, release=holder))
-        say(record.seller_id for record in claimed)
-
-
-async def refresh(store: TokenStore, job: Job) -> None:
-    clock = Clock(job.due)
-    transport = iop.HttpxTransport(max_connections=AT_ONCE)
-    client = iop.Client(
-        tokens.APP, iop.gateways.Iop(job.gateway), transport=transport, now=clock.now
-    )
-    manager = iop.TokenManager(client, store, concurrency=AT_ONCE, clock=clock, scope=tokens.SCOPE)
-
-    async def listen(events: iop.tokens.EventStream) -> None:
-        async for event in events:
-            assert event.kind == "refreshed", event
-            say([str(event.seller_id)])
-
-    async with transport, anyio.create_task_group() as tasks, manager:
-        tasks.start_soon(listen, manager.events())
-        await clock.awaited.wait()
-        say(["ready"])
-        await told()
-        clock.go()
-        await told()
-
-
-async def child() -> None:
-    logging.getLogger("iop_async.stores").setLevel(logging.ERROR)  # the parent has heard it
-    given = json.loads(sys.stdin.readline())
-    job = Job(**given | {"shared": StoreLocation(**given["shared"])})
-    try:
-        async with job.shared.store() as store:
-            await {"claims": claim, "refreshes": refresh}[job.work](store, job)
-    except Exception as exc:  # noqa: BLE001 - whatever it is, the parent must hear of it
-        say(["failed"])  # or the parent would wait
-        error = exc
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        sys.exit(f"{type(error).__name__}: {error}")
 
 
 def measure(job: Job, processes: int, count: int) -> float:
@@ -176,7 +57,7 @@ def measure(job: Job, processes: int, count: int) -> float:
     reading, writing = os.pipe()
     children = [
         subprocess.Popen(
-            [sys.executable, __file__, "--child"], stdin=subprocess.PIPE, stdout=writing, text=True
+            [sys.executable, _host.__file__], stdin=subprocess.PIPE, stdout=writing, text=True
         )
         for _ in range(processes)
     ]
@@ -266,17 +147,16 @@ def measure_all(all_shared: list[StoreLocation], job: Job, options: argparse.Nam
 
 def show(results: Results) -> None:
     for work in WORKS:
-        print(f"{work} a second: median (min-max), and as a multiple of one process\n")
-        print(f"{'':<12}" + "".join(f"{plural(count):>30}" for count in COUNTS))
+        print(f"{work.capitalize()} a second, and as a multiple of one process in the same round\n")
+        rows = []
         for name in names(results):
-            cells = []
+            row = [STORES[name].title]
             for count in COUNTS:
-                values = results[work, name, count]
-                ratio = median(values) / median(results[work, name, 1])
-                spread = f"({min(values):,.0f}-{max(values):,.0f})"
-                cells.append(f"{f'{median(values):,.0f} {spread}  x{ratio:.1f}':>30}")
-            print(f"{STORES[name].title:<12}" + "".join(cells))
-        print(flush=True)
+                rates, alone = results[work, name, count], results[work, name, 1]
+                ratios = [rate / one for rate, one in zip(rates, alone, strict=True)]
+                row.append(f"{spread(rates, ',.0f')} x{spread(ratios, '.1f')}")
+            rows.append(row)
+        print_table(["", *map(plural, COUNTS)], rows)
 
 
 def plural(count: int) -> str:
@@ -304,7 +184,7 @@ def find_shared(options: argparse.Namespace, folder: str) -> Iterator[StoreLocat
         if kind.own_server is None or listens(url):
             yield StoreLocation(name, url)
         else:
-            print(f"{kind.title} is left out: no server listens there")
+            print(f"{kind.title} is left out: no server listens there", file=sys.stderr)
 
 
 def listens(url: str) -> bool:
@@ -322,9 +202,8 @@ async def run(options: argparse.Namespace, url: str, folder: str) -> Results:
         all_shared = list(find_shared(options, folder))
         for shared in all_shared:
             server = await stack.enter_async_context(shared.provisioned())
-            print(f"{STORES[shared.kind].title} {server}", flush=True)
+            print(f"{STORES[shared.kind].title} {server}", file=sys.stderr)
             await fill(shared, begin, options)
-        print()
         job = Job("", all_shared[0], url, begin.timestamp(), 0)
         return await asyncio.to_thread(measure_all, all_shared, job, options)
 
@@ -341,16 +220,8 @@ def main() -> None:
         if STORES[name].own_server is not None:
             parser.add_argument(f"--{name}", default=STORES[name].url, metavar="URL")
     parser.add_argument("--picture", type=Path, help="draw an SVG")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        asyncio.run(child())
-        return
-    print(
-        f"{datetime.now(UTC).date()}, Python {platform.python_version()}, " + ", ".join(LIBRARIES)
-    )
-    print(f"{os.cpu_count()} cores: more processes than that share them with each other,")
-    print("and all of them do so with the servers and the gateway")
+    print_setting(*LIBRARIES)
     with tempfile.TemporaryDirectory(dir=options.directory) as folder, gateway() as url:
         results = asyncio.run(run(options, url, folder))
     show(results)

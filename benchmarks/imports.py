@@ -7,12 +7,14 @@ and what it depends on: libraries that happen to be installed change what others
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
 import venv
 from pathlib import Path
+
+import charts
+from _report import judge, print_setting, print_table, spread
 
 BOUND = 1.15
 TRANSPORT = "import iop_async; iop_async.HttpxTransport()"
@@ -45,30 +47,40 @@ def measure(python: str, rounds: int) -> dict[str, list[float]]:
     return results
 
 
-def show(results: dict[str, list[float]]) -> None:
-    httpx = statistics.median(results["import httpx"])
-    for statement, values in results.items():
-        median = statistics.median(values)
-        spread = f"({min(values) * 1e3:.0f}-{max(values) * 1e3:.0f})"
-        print(f"{statement:<50}{median * 1e3:>6.0f} ms {spread:>10}  x{median / httpx:.2f}")
-    ratio = statistics.median(results["import iop_async"]) / httpx
-    print(
-        f"\n{'PASS' if ratio <= BOUND else 'FAIL'}  import iop_async / import httpx: {ratio:.2f}",
-        end="",
-    )
-    print(f" (<= {BOUND})")
+def show(results: dict[str, list[float]], picture: Path | None) -> None:
+    ratios = {
+        statement: [
+            mine / httpx for mine, httpx in zip(values, results["import httpx"], strict=True)
+        ]
+        for statement, values in results.items()
+    }
+    milliseconds = {
+        statement: [value * 1e3 for value in values] for statement, values in results.items()
+    }
+    rows = [
+        [f"`{statement}`", spread(milliseconds[statement], ".0f"), spread(ratios[statement])]
+        for statement in results
+    ]
+    print_table(["", "milliseconds", "times `import httpx`"], rows)
+    judge("import iop_async / import httpx", ratios["import iop_async"], "<=", BOUND)
+    if picture:
+        names = {"import iop_async": "import iop_async", TRANSPORT: "and HttpxTransport()"}
+        shown = {names.get(statement, statement): ratios[statement] for statement in results}
+        picture.write_text(charts.bars({"times import httpx": shown}, limit=BOUND))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--python", help="an interpreter that has iop_async; default: a new one")
+    parser.add_argument("--picture", type=Path, help="draw an SVG")
     options = parser.parse_args()
+    print_setting("iop-async")
     if options.python:
-        show(measure(options.python, options.rounds))
+        show(measure(options.python, options.rounds), options.picture)
         return
     with tempfile.TemporaryDirectory() as folder:
-        show(measure(clean_environment(Path(folder)), options.rounds))
+        show(measure(clean_environment(Path(folder)), options.rounds), options.picture)
 
 
 if __name__ == "__main__":

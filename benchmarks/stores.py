@@ -1,6 +1,6 @@
 """The cost of a store: grants a second, and how it depends on the number of records.
 
-    python benchmarks/stores.py [--large 1000000] [--directory DIRECTORY]
+    python benchmarks/stores.py [--large 1000000] [--rounds N] [--directory DIRECTORY]
 
 A grant is a body of 1,200 bytes, put over the one before and durable when ``put`` returns. How
 long that takes is up to the disk; ``DIRECTORY`` chooses it. Each number is the median of rounds
@@ -12,14 +12,14 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import tempfile
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 import anyio
+import charts
+from _report import judge, print_setting, print_table, spread
 from attrs import evolve
 
 from iop_async._records import Record
@@ -29,9 +29,8 @@ from iop_async.stores._sqlite import _rows
 SCOPE = "12345678@api.taobao.global"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BODY = b"x" * 1_200
-ROUNDS = 7
-
-Verdict = tuple[str, float, str, float]
+Ratios = dict[str, list[float]]
+"""By what was measured: in each round, as a multiple of what it is measured against."""
 
 
 def grant(n: int) -> Record:
@@ -115,79 +114,83 @@ async def claim_of_many(path: Path, due_by: datetime) -> float:
     return taken
 
 
-def spread(values: list[float], form: Callable[[float], str]) -> str:
-    return f"{form(median(values)):>9}   ({form(min(values))} to {form(max(values))})"
-
-
-def whole(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def milliseconds(value: float) -> str:
-    return f"{value * 1000:,.2f} ms"
-
-
-def compare_writers(directory: Path) -> list[Verdict]:
+def compare_writers(directory: Path, rounds: int) -> Ratios:
     """Grants a second, one by one and together."""
     rates: dict[int, list[float]] = {1: [], 20: [], 100: []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for writers, found in rates.items():
             grants = 500 if writers == 1 else 4_000
             found.append(anyio.run(grants_a_second, directory, writers, grants))
-    print("grants a second, each durable before its put returns")
-    ratios = {writers: median(found) / median(rates[1]) for writers, found in rates.items()}
-    for writers, found in rates.items():
-        name = "one by one" if writers == 1 else f"{writers} writers at once"
-        print(f"  {name:<24}{spread(found, whole)}   x {ratios[writers]:.1f}")
-    print(flush=True)
-    return [
-        (f"{writers} writers at once / one by one", ratios[writers], ">=", bound)
-        for writers, bound in ((20, 2.0), (100, 3.0))
-    ]
+    names = {1: "one by one", 20: "20 writers at once", 100: "100 writers at once"}
+    ratios = {
+        names[writers]: [rate / alone for rate, alone in zip(found, rates[1], strict=True)]
+        for writers, found in rates.items()
+    }
+    print("Grants a second, each durable before its `put` returns\n")
+    print_table(
+        ["", "grants a second", "times one by one"],
+        [
+            [name, spread(rates[writers], ",.0f"), spread(ratios[name], ".1f")]
+            for writers, name in names.items()
+        ],
+    )
+    return ratios
 
 
-def compare_sizes(directory: Path, small: int, large: int) -> list[Verdict]:
+def compare_sizes(directory: Path, small: int, large: int, rounds: int) -> Ratios:
     """The cost of opening and of finding due records, among few and among many."""
     paths = {size: directory / f"{size}.db" for size in (small, large)}
     for size, path in paths.items():
         anyio.run(fill, path, size)
     times: dict[tuple[str, int], list[float]] = {}
-    for _ in range(ROUNDS * 3):
+    for _ in range(rounds * 3):
         for size, path in paths.items():
             for name, taken in anyio.run(open_and_look, path).items():
-                times.setdefault((name, size), []).append(taken)
-    for _ in range(ROUNDS):
-        for size, path in paths.items():
-            for due in (small // 2, small - 1):
+                times.setdefault((name, size), []).append(taken * 1e3)
+    for _ in range(rounds):
+        for due in (small // 2, small - 1):
+            for size, path in paths.items():
                 taken = anyio.run(claim_of_many, path, START + timedelta(days=30, seconds=due))
-                times.setdefault((f"claim 50 of {due:,} due", size), []).append(taken)
-    print(f"{'':<26}{small:>12,} records{'':<22}{large:>12,} records{'':<18}ratio")
-    ratios = {}
-    for name in dict.fromkeys(name for name, _ in times):
-        of_small, of_large = times[name, small], times[name, large]
-        ratios[name] = median(of_large) / median(of_small)
-        left, right = spread(of_small, milliseconds), spread(of_large, milliseconds)
-        print(f"  {name:<24}{left:<42}{right:<42}{ratios[name]:.2f}")
-    megabytes = [path.stat().st_size / 1e6 for path in paths.values()]
-    print(f"  {'file':<24}{megabytes[0]:>6,.0f} MB{'':<33}{megabytes[1]:>6,.0f} MB\n")
-    return [
-        (f"{name}: {large:,} / {small:,} records", ratio, "<=", 2.0 if "50" in name else 1.5)
-        for name, ratio in ratios.items()
-    ]
+                times.setdefault((f"claim 50 of {due:,} due", size), []).append(taken * 1e3)
+    ratios = {
+        name: [
+            much / little
+            for much, little in zip(times[name, large], times[name, small], strict=True)
+        ]
+        for name in dict.fromkeys(name for name, _ in times)
+    }
+    megabytes = [f"file of {path.stat().st_size / 1e6:,.0f} MB" for path in paths.values()]
+    print(f"Milliseconds among {small:,} records ({megabytes[0]}) and {large:,} ({megabytes[1]})\n")
+    print_table(
+        ["", f"{small:,} records", f"{large:,} records", "ratio"],
+        [
+            [name, spread(times[name, small]), spread(times[name, large]), spread(ratios[name])]
+            for name in ratios
+        ],
+    )
+    return ratios
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", type=int, default=10_000)
     parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--directory", type=Path)
+    parser.add_argument("--picture", type=Path, help="draw an SVG")
     options = parser.parse_args()
+    print_setting("iop-async")
     with tempfile.TemporaryDirectory(dir=options.directory) as made:
-        verdicts = compare_writers(Path(made))
-        verdicts += compare_sizes(Path(made), options.small, options.large)
-    for name, value, relation, bound in verdicts:
-        holds = value >= bound if relation == ">=" else value <= bound
-        print(f"{'PASS' if holds else 'FAIL'}  {name}: {value:.2f} ({relation} {bound:g})")
+        writers = compare_writers(Path(made), options.rounds)
+        sizes = compare_sizes(Path(made), options.small, options.large, options.rounds)
+    for name, bound in (("20 writers at once", 2.0), ("100 writers at once", 3.0)):
+        judge(f"{name} / one by one", writers[name], ">=", bound)
+    among = f"{options.large:,} / {options.small:,} records"
+    for name, found in sizes.items():
+        judge(f"{name}: {among}", found, "<=", 2.0 if "50" in name else 1.5)
+    if options.picture:
+        groups = {"grants a second, times one by one": writers, f"time, {among}": sizes}
+        options.picture.write_text(charts.bars(groups))
 
 
 if __name__ == "__main__":
