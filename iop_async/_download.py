@@ -30,7 +30,11 @@ class DownloadMixin:
         """A file that an answer links to, whatever its size: it is never in memory.
 
         Nothing goes with the request: no signature, token, header of the gateway, cookie. It is
-        tried again as a read is. Hooks are not told of it, and limits of calls do not hold it.
+        tried again as a read is, and has a place among the ``max_connections`` of the transport for
+        as long as it takes. Hooks are not told of it, and ``limits`` do not hold it.
+
+        Of a host that tells neither a length nor the end of chunks, nobody can tell whether the
+        file is whole; nearly all do.
 
         Args:
             url: ``https://…``; ``http://`` only to this machine. A few redirects are followed, none

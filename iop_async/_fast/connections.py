@@ -186,10 +186,11 @@ class Connection(asyncio.Protocol):
             if self._failure is not None or not isinstance(answer, FileAnswer):
                 return
             await answer.drain()
-            if answer.unreadable or self._transport.is_closing():
+            if answer.unreadable:
                 return
             outgoing.expect(self._timeouts["read"])
-            self._transport.resume_reading()
+            if not self._transport.is_closing():  # else its end is still to be told
+                self._transport.resume_reading()
 
     async def _send(self, upload: Upload, answered: asyncio.Future[None]) -> None:
         """Send an upload, or as much of it as the other side wants before it answers."""

@@ -125,16 +125,15 @@ class FileAnswer(ReceivedAnswer):
             await self._download.file.run(self._write, chunks)
 
     def _write(self, chunks: list[bytes]) -> None:
-        decoder, write = self._decoder, self._download.file.write
+        chunk = b"".join(chunks)  # a host may send them byte by byte
+        pieces = (chunk,) if self._decoder is None else self._decoder.pieces(chunk, CHUNK_BYTES)
         try:
-            for chunk in chunks:
-                pieces = (chunk,) if decoder is None else decoder.pieces(chunk, CHUNK_BYTES)
-                for piece in pieces:
-                    self._size += len(piece)
-                    if self._size > self._limit:
-                        self._complain_of_size()
-                        return
-                    write(piece)
+            for piece in pieces:
+                self._size += len(piece)
+                if self._size > self._limit:
+                    self._complain_of_size()
+                    return
+                self._download.file.write(piece)
         except CorruptData:
             self._complaint = "compressed, and corrupt"
 

@@ -5,6 +5,7 @@ Nothing here is for the event loop's thread, but to make a target and to ask wha
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -134,7 +135,8 @@ class _NewFile(Target):
         if os.path.lexists(self._path):
             mode = self._path.stat().st_mode if self._path.exists() else stat.S_IFREG
             if stat.S_ISDIR(mode):
-                raise IsADirectoryError(21, "Is a directory; nothing was sent", str(self._path))
+                words = f"{os.strerror(errno.EISDIR)}; nothing was sent"
+                raise IsADirectoryError(errno.EISDIR, words, str(self._path))
             if not stat.S_ISREG(mode):
                 msg = f"{str(self._path)!r} is no plain file; open it, and give the open file"
                 raise ValueError(msg)

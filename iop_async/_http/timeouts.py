@@ -25,7 +25,8 @@ class Timeouts:
         read: until the answer begins, and between any two pieces of it.
         write: for each piece (256 KiB) of a large request.
         pool: waiting for a connection while all are in use.
-        total: for everything, from waiting for a connection to the last byte of the answer.
+        total: for everything, from waiting for a connection to the last byte of the answer; but
+            not of a download, which has a limit of its own.
 
     Time is never up before what has arrived was read: a process that stood still for a minute gets
     the answers that came meanwhile, and a moment (2 s at most) to take them in.

@@ -17,6 +17,7 @@ from transport_helpers import (
     Flood,
     SlowFile,
     assert_all_free,
+    break_slowly,
     download_slowly,
     has_own_connections,
     open_files,
@@ -390,6 +391,62 @@ def test_a_pipe_gets_what_came_and_is_not_tried_again(run, make_transport):
     assert not error.retryable
     assert LABEL.startswith(got[0])
     assert len(got[0]) > 0
+
+
+async def test_what_came_is_taken_back_before_another_try(tmp_path, door, app):
+    """By a client, which tries again: an open file has the whole one once."""
+
+    def respond(received, writer):
+        return cut(received, writer) if len(server.requests) == 1 else answer(LABEL)
+
+    with Server(respond) as server, (tmp_path / "open").open("w+b") as file:
+        file.write(b"before ")
+        gateway = iop.gateways.Iop(server.base)
+        async with door() as transport, iop.Client(app, gateway, transport=transport) as client:
+            await client.download(server.base, file)
+    assert (tmp_path / "open").read_bytes() == b"before " + LABEL
+    assert len(server.requests) == 2
+
+
+def test_a_transport_that_is_closed_breaks_it_off(run, door, to):
+    async def close(transport):
+        await until(lambda: server.requests)
+        await transport.aclose()
+
+    async def scenario():
+        transport = door()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(close, transport)
+            with pytest.raises(iop.TransportError, match="closed meanwhile"):
+                await transport.download(server.base, to)
+
+    with Server(silence) as server:
+        run(scenario)
+    assert list(to.parent.iterdir()) == []
+
+
+def test_a_file_without_a_length_ends_with_its_connection(run, make_transport, to):
+    reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + LABEL
+    came, _ = download(run, make_transport, lambda *_: reply, to)
+    assert came.size == len(LABEL)
+    assert to.read_bytes() == LABEL
+
+
+def test_a_file_in_very_small_chunks_comes(run, make_transport, to):
+    packed = gzip.compress(LABEL[:30_000])
+    reply = chunked(*(packed[at : at + 1] for at in range(len(packed))), Content_Encoding="gzip")
+    download(run, make_transport, lambda *_: reply, to)
+    assert to.read_bytes() == LABEL[:30_000]
+
+
+def test_a_connection_that_breaks_while_the_disk_is_slow_is_found(run, make_transport):
+    """What was held back meanwhile is no whole file."""
+
+    async def scenario():
+        await break_slowly(make_transport, server)
+
+    with Server(reset_halfway) as server:
+        run(scenario)
 
 
 class Full(io.RawIOBase):

@@ -1,16 +1,18 @@
 """Whom a transport trusts."""
 
+import asyncio
 import ssl
 from functools import cache, partial
 
 import pytest
 import trustme
-from loopback import Server
+from loopback import Server, answer
 from transport_helpers import (
     Flood,
     answers_twice,
     assert_all_free,
     assert_no_secret,
+    break_slowly,
     download_slowly,
     each_gets_its_own,
     failure_of,
@@ -133,7 +135,16 @@ def test_a_file_comes_no_faster_than_it_is_written(
             for _ in range(2):
                 flood.sent = 0
                 await download_slowly(transport, server.base, flood)
+        assert server.accepted == 1
 
     with Server(flood, tls=context) as server:
         run(scenario)
-    assert server.accepted == 1
+    with Server(breaks_off, tls=context) as server:
+        run(partial(break_slowly, door, server))
+
+
+async def breaks_off(received, writer):
+    writer.write(answer(bytes(2_000_000))[:-9])
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.transport.abort()

@@ -181,6 +181,20 @@ async def download_slowly(transport, url, flood):
     assert slow.crc == zlib.crc32(flood.piece * flood.count)
 
 
+async def break_slowly(door, server):
+    """A download whose connection is reset before anything of it is written."""
+    slow = SlowFile()
+
+    async def go_on():
+        await until(lambda: server.requests and server.open == 0)
+        slow.may_go_on.set()
+
+    async with door() as transport, anyio.create_task_group() as tasks:
+        tasks.start_soon(go_on)
+        with pytest.raises(TransportError):
+            await transport.download(server.base, slow)
+
+
 async def suppressed(function, *args):
     with suppress(TransportError):
         await function(*args)
