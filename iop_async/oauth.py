@@ -86,16 +86,10 @@ def authorize_url(
     _require_absolute(redirect_uri)
     # DOC:120904. A bullet there and TaoWorld's table say `redirect_url`; the URLs of both, and
     # every client in production, `redirect_uri`.
-    query = {
-        "response_type": "code",
-        "client_id": app.key,
-        "redirect_uri": redirect_uri,
-        "force_auth": "true" if force_auth else None,
-        "state": state,
-        "country": country,
-        "uuid": uuid,
-    }
-    return f"{gateway.authorize_url}?{_encoded(query)}"
+    query = {"response_type": "code", "client_id": app.key, "redirect_uri": redirect_uri}
+    force = {"force_auth": "true"} if force_auth else {}
+    chosen = {"state": state, "country": country, "uuid": uuid}
+    return f"{gateway.authorize_url}?{_encoded(query | force | chosen)}"
 
 
 def _encoded(query: Mapping[str, str | None]) -> str:
@@ -139,9 +133,8 @@ def parse_callback(url: str, *, state: str | None) -> Callback:
 
     Args:
         url: the callback URL as requested, or its query string.
-        state: the value given to :func:`authorize_url`, as the browser's session keeps it.
-            Compared in constant time. A session without one has started no authorization, so
-            that none is accepted for it.
+        state: what :func:`authorize_url` was given, as the browser's session keeps it; compared
+            in constant time. For a session without one, which began nothing, none is accepted.
 
     Raises:
         AuthError: the seller declined or the platform failed (``code`` is the platform's word,

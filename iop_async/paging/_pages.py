@@ -169,42 +169,38 @@ def pages(
     total: str | None = None,
     more: str | None = None,
 ) -> Pages[Any]:
-    """Walk through all items of an API that answers in pages.
+    """Walk through all items of an API that answers in pages, of which one is in memory at a time.
 
-    Ends where the answer says so (a total is reached, ``has_more`` is false, no cursor is left) or
-    at the first empty page. One page is in memory at a time.
+    Ends where a total is reached, ``has_more`` is false, no cursor is left, or a page is empty.
 
     Args:
         caller: a client, a seller, a fake.
         api: its name, or an :class:`Endpoint`, with whose options it is then called.
         params: its parameters, without those of the pages.
-        items: the place of the list within ``reply.data`` (``orders``, ``result.orders``, or an
-            empty text for the data itself); of an endpoint a function of its data.
+        items: the list's place in ``reply.data`` (``orders``, ``result.orders``, or an empty text
+            for the data itself); of an endpoint a function of its data.
         size: items of a page, of 1 or more. Most APIs give 100 at most.
         style: how pages are asked for; see :mod:`iop_async.paging`.
         start: the :attr:`Pages.position` of an earlier walk, to go on there.
-        total, more: the places of the number of all items, and of the field that says whether
-            there are more pages, where they have names that are not known here.
+        total, more: the places of the total and of the has-more field, where not known here.
 
     Raises:
         TypeError, ValueError: bad input; nothing was sent.
 
-    The walk itself raises what the calls do, ``BusinessFailure``, ``InvalidAnswer`` where no list
-    is at ``items``, ``ProtocolError`` where the API gives a page twice, and ``ValueError`` where it
-    would refuse the next page; see :class:`Offset`.
+    The walk raises what calls do, ``BusinessFailure``, ``InvalidAnswer`` (no list at ``items``),
+    ``ProtocolError`` (a page twice), ``ValueError`` (the API would refuse it; see :class:`Offset`).
 
     Example::
 
         async for order in iop.pages(seller, "/orders/get", items="orders", size=100):
             print(order["order_id"])
     """
-    given = mapping("params", params)
-    _require(given, size, style)
-    source = Source(caller, api, given, items, total, more)
+    source = Source(caller, api, _checked(params, size, style), items, total, more)
     return Pages(source, style, size=size, start=start)
 
 
-def _require(params: Mapping[str, object], size: Any, style: Any) -> None:
+def _checked(given: object, size: Any, style: Any) -> Mapping[str, object]:
+    params = mapping("params", given)
     require_count("size", size)
     if not isinstance(style, Style):
         msg = f"style is {style!r}; give a style of iop_async.paging, Numbered() say"
@@ -212,3 +208,4 @@ def _require(params: Mapping[str, object], size: Any, style: Any) -> None:
     if taken := style.first(size).keys() & params.keys():
         msg = f"the walk sets {', '.join(sorted(taken))} itself; leave it out of params"
         raise ValueError(msg)
+    return params

@@ -62,27 +62,23 @@ _KEYS: Final = re.compile(r"(?:env:[A-Za-z_]\w*|(?:file|command):\s*\S.*)", re.A
 def from_url(url: str, *, accept_plain: bool = False) -> ConfiguredStore:
     """The store at ``url``; nothing is opened yet.
 
-    ``sqlite:///tokens.db``
-        a file in the current directory; ``sqlite:////var/lib/tokens.db`` has an absolute path.
-        Option: ``busy_timeout``.
-    ``memory://``
-        keeps nothing.
-    ``postgresql://``, ``postgres://``, ``mysql://``, ``mariadb://``
-        as hosts hand them out, by the driver that is installed; or by the one that they name
-        (``postgresql+asyncpg``, ``postgresql+psycopg``, ``mysql+aiomysql``, ``mysql+asyncmy``, and
-        so for MariaDB), and ``sqlite+aiosqlite:///``. They need the extra ``sql``. Options:
-        ``table_prefix``, ``timeout``, ``pool_size``, ``idle_timeout``, and those of the driver.
-    ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://``
-        one server; ``redis+sentinel://host,host/service/0`` and ``redis+cluster://host,host`` are
-        several, and so with ``rediss``, ``valkey`` and ``valkeys`` before the ``+``. They need the
-        extra ``redis``. Options: ``prefix``, ``timeout``, and those of the client.
+    - ``memory://`` keeps nothing.
+    - ``sqlite:///tokens.db`` is a file in the current directory, ``sqlite:////var/lib/tokens.db``
+      one by its absolute path. Option: ``busy_timeout``.
+    - ``postgresql://``, ``postgres://``, ``mysql://``, ``mariadb://`` as hosts hand them out, by
+      the installed driver or the one that they name (``postgresql+asyncpg``, ``+psycopg``;
+      ``mysql+aiomysql``, ``+asyncmy``, so MariaDB), and ``sqlite+aiosqlite:///``. Extra ``sql``.
+      Options: ``table_prefix``, ``timeout``, ``pool_size``, ``idle_timeout``, and the driver's.
+    - ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` are one server;
+      ``redis+sentinel://host,host/service/0`` and ``redis+cluster://host,host`` are several, and so
+      with ``rediss``, ``valkey`` and ``valkeys`` before the ``+``. Extra ``redis``. Options:
+      ``prefix``, ``timeout``, and those of the client.
 
     Options are the arguments of the store's class by their names, as in ``?table_prefix=iop_``.
-    With ``?encrypt=env:IOP_KEYS`` any of them is an :class:`EncryptedStore`, whose keys stand in
-    that environment variable as ``ID=KEY,ID=KEY``; with ``?encrypt=file:/run/secrets/iop_keys`` in
-    a file, one in each line or as there; with ``?encrypt=command:pass%20show%20iop`` a program
-    prints them, which is run without a shell, here and now (so take such a URL from nobody whom
-    you would not let run programs). It needs the extra ``crypto``.
+    With ``?encrypt=env:IOP_KEYS`` any of them is an :class:`EncryptedStore` (extra ``crypto``) with
+    the keys in that variable as ``ID=KEY,ID=KEY``; with ``?encrypt=file:/run/secrets/iop_keys`` in
+    a file, one a line or as there; with ``?encrypt=command:pass%20show%20iop`` a program prints
+    them, run here and now without a shell: take no such URL from strangers.
 
     Args:
         url: where the store is.
@@ -96,9 +92,8 @@ def from_url(url: str, *, accept_plain: bool = False) -> ConfiguredStore:
     Example::
 
         store = iop.stores.from_url("sqlite:///tokens.db?busy_timeout=5")
-        async with iop.TokenManager(client, store) as tokens:
+        async with store, iop.TokenManager(client, store) as tokens:
             await tokens.import_token(token)
-        await store.aclose()
     """
     scheme, kind, rest = _kind_of(url)
     plain, source = _without_encryption(scheme, rest)

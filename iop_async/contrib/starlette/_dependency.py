@@ -27,7 +27,6 @@ def caller_dependency(
             return request.session["seller_id"]
 
         Shop = Annotated[iop.Caller, Depends(caller_dependency(tokens, my_shop))]
-
         web = FastAPI()
 
         @web.get("/orders")
@@ -42,16 +41,21 @@ def caller_dependency(
     Raises:
         ImportError: FastAPI is not installed.
     """
-    try:
-        from fastapi import Depends
-    except ImportError as error:
-        msg = "caller_dependency is for FastAPI, which is not installed: pip install fastapi"
-        raise ImportError(msg, name="fastapi") from error
+    depends = _fastapi_depends()
 
     async def caller(**given: Any) -> Caller:
         return tokens.seller(given["seller_id"])
 
     keyword = inspect.Parameter.KEYWORD_ONLY
-    parameter = inspect.Parameter("seller_id", keyword, default=Depends(seller_id), annotation=str)
+    parameter = inspect.Parameter("seller_id", keyword, default=depends(seller_id), annotation=str)
     caller.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
     return caller
+
+
+def _fastapi_depends() -> Callable[..., Any]:
+    try:
+        from fastapi import Depends
+    except ImportError as error:
+        msg = "caller_dependency is for FastAPI, which is not installed: pip install fastapi"
+        raise ImportError(msg, name="fastapi") from error
+    return Depends

@@ -118,8 +118,7 @@ class SellerRoutes(Sequence[BaseRoute]):
         concurrency: int = 20,
         push_seconds: float = 60.0,
     ) -> None:
-        self._tokens = tokens
-        self._app = tokens.client.app
+        self._tokens, self._app = tokens, tokens.client.app
         _require_handlers(self._app.secret, on_authorized=on_authorized, on_push=on_push)
         _require_times(minutes=minutes, push_seconds=push_seconds)
         _require_counts(max_body=max_body, max_waiting=max_waiting, concurrency=concurrency)
