@@ -49,6 +49,7 @@ class Rule:
 
 Codes: TypeAlias = Mapping[str, Rule]
 
+# assumed: a code that is in no table may come after the work was done.
 UNKNOWN: Final = Rule(ApiError, "", may_have_been_applied=True)
 
 
@@ -91,7 +92,7 @@ _FAMILY_ROWS = _codes(
     ("limit", _LIMITED),
     ("refresh-token", _REFRESH_REFUSED),
     ("access-token", _ACCESS_REFUSED),
-    ("isp", _FAILED),
+    ("isp", _FAILED),  # DOC:102707: the platform's side, as isv is the caller's
     ("isv|15/isv|50/isv", Rule(ApiError, _FIX_SUB, input_rejected=True)),
     # observed: a business's own sub code says that the business refused, whatever its digits.
     (
@@ -131,10 +132,12 @@ _SUB_CODES = _codes(
         "isv.permission-api-package-limit|isv.permission-api-package-not-allowed",
         _of_the_api(PermissionDenied, f"The app lacks this API. {_GRANTS}"),
     ),
+    # observed: AliExpress sends it with 15.
     (
         "isv.insufficient-permission",
         _of_the_api(PermissionDenied, f"The app lacks a permission. {_ASK}"),
     ),
+    # assumed: constants of an old server, as are those of the time below.
     (
         "isv.appkey not exists|isv.appkey invalid status",
         _of_the_app(PermissionDenied, f"The app lacks a permission. {_ASK}"),
@@ -217,6 +220,7 @@ _NAMES = _codes(
     # 108138: platform errors.
     ("MissingParameter|MissingPartner", Rule(ApiError, "Supply the parameter it names")),
     ("InvalidParameter", Rule(ApiError, "Correct the parameter it names", input_rejected=True)),
+    # AliExpress's page of /auth/token/create: InvalidAppkey; observed: InvalidAppKey.
     (
         "InvalidAppKey|APP_KEY_INVALID",
         _of_the_app(PermissionDenied, "Check the app key, and that the app belongs to this market"),
@@ -291,6 +295,7 @@ _TOP_NUMBERS = _codes(
         "30|31",
         _of_the_app(ClockError, "Set this machine's clock: TOP tolerates 10 minutes, in GMT+8"),
     ),
+    # DOC:102707: 26 is a missing session, 27 an invalid one.
     ("26", Rule(AuthError, "This API needs a seller: call it with as_seller(token)")),
     ("27", _ACCESS_REFUSED),
     ("53", Rule(AuthError, f"The session's security level is too low. {_REAUTHORIZE}")),

@@ -15,6 +15,7 @@ from ._wire import HttpResponse
 _LONGEST_WAIT: Final = 900.0
 """Seconds that an answer may postpone a call by, unless it names a quota of the day."""
 
+# DOC:108426: quotas of a day end at midnight in GMT+8.
 _CHINA = timezone(timedelta(hours=8))
 _NEARLY: Final = 600.0
 _YEARS = range(1971, 9000)
@@ -134,6 +135,7 @@ def _rule(codes: Codes, call: Call, code: str, sub_code: str) -> Rule:
 def _plain(code: str) -> str:
     """A code as the tables have it; Lazada's ``E1002`` and ``E006`` are 1002 and 6."""
     code = code[:_LONGEST_NAME].strip().lower()
+    # observed: "E901: The request is too frequent", of what Lazada's pages call 901.
     number = code.removeprefix("e")
     return number.lstrip("0") or "0" if number.isascii() and number.isdecimal() else code
 

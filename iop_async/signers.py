@@ -91,12 +91,15 @@ class HmacSigner:
         return outer.hexdigest().upper()
 
 
+# 108069: this method alone; observed: AliExpress's /sync takes TOP's MD5 as well.
 HMAC_SHA256: Final = HmacSigner("sha256", algorithm="sha256")
 """The signer of every IOP gateway."""
 
+# DOC:101617, for the three of TOP; observed: the newer official Java SDK's default.
 TOP_HMAC_SHA256: Final = HmacSigner("hmac-sha256", algorithm="sha256")
 """TOP's newest."""
 
+# observed: constants of the official Java SDK, old pages of Lazada and Daraz.
 HMAC_MD5: Final = HmacSigner("hmac", algorithm="md5")
 """TOP's ``hmac``, and a legacy of IOP that old samples still show."""
 
@@ -115,6 +118,7 @@ class Md5Signer:
     @scrubs_frames
     def sign(self, secret: str, path: str, params: Mapping[str, str]) -> str:
         """Upper-case hex, 32 digits."""
+        # DOC:101617, whose published example it reproduces.
         _require(secret)
         text = f"{secret}{string_to_sign(path, params)}{secret}"
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest().upper()

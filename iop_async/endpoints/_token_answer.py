@@ -195,6 +195,7 @@ def text_of(value: object) -> str | None:
     text = str(value)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
+    # observed: TaoWorld's short_code may be empty, which is none.
     return text.replace("\0", "").strip() or None
 
 
@@ -294,6 +295,7 @@ def _after(sent_at: datetime, seconds: Decimal | None) -> datetime | None:
 
 def _at(sent_at: datetime, moment: Decimal | None) -> datetime | None:
     """A moment in epoch milliseconds, or seconds, within sane bounds."""
+    # observed: AliExpress and TOP give milliseconds; assumed: some answer gives seconds.
     for milliseconds in () if moment is None else (moment, moment * 1000):
         if 0 < milliseconds < _TOO_LATE:
             at = _EPOCH + timedelta(milliseconds=int(milliseconds))

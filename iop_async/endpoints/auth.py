@@ -54,6 +54,7 @@ async def create_token(caller: Caller, *, code: str, uuid: str | None = None) ->
         token = await iop.auth.create_token(client, code=code)
         print(token.sellers, token.expires_at)
     """
+    # The guides of TaoWorld, Lazada and Daraz: 30 minutes; AliExpress's page 3, an older guide 30.
     code = require_secret("code", code)
     return await _create(caller, "/auth/token/create", code, uuid)
 
@@ -79,6 +80,7 @@ async def refresh_token(caller: Caller, *, refresh_token: str) -> Token:
     """
     refresh_token = require_secret("refresh_token", refresh_token)
     # 108260: a refresh answers a new refresh token; whether the old one lives on is nowhere said.
+    # 108260, and two answers of Lazada's: its lifetime goes on; 121098 tells the opposite.
     params = {"refresh_token": refresh_token}
     return await trade(caller, "/auth/token/refresh", params, parse_token)
 
@@ -91,6 +93,7 @@ async def create_security_token(caller: Caller, *, code: str, uuid: str | None =
 
         token = await iop.auth.create_security_token(client, code=code)
     """
+    # observed: in AliExpress's list of APIs; in what it differs from the other no page says.
     code = require_secret("code", code)
     return await _create(caller, "/auth/token/security/create", code, uuid)
 

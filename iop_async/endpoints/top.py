@@ -73,6 +73,7 @@ async def sec_token_get(
         async with iop.Client(app, iop.gateways.TAOBAO_SEC) as client:
             answer = await iop.top.sec_token_get(client, oeid="1", ieid="2", open_id="3")
     """
+    # The page of this API: all three are optional.
     reply = await caller.call(
         "taobao.top.sec.token.get",
         {"oeid": oeid, "ieid": ieid, "open_id": open_id},
@@ -104,6 +105,7 @@ async def create_token(caller: Caller, *, code: str, uuid: str | None = None) ->
         async with iop.Client(app, iop.gateways.TAOBAO) as client:
             token = await iop.top.create_token(client, code=code)
     """
+    # observed: what a client in use passes; nothing says that uuid breaks it, as IOP's does.
     params = {"code": require_secret("code", code), "uuid": uuid}
     return await _trade(caller, "taobao.top.auth.token.create", params)
 
@@ -124,6 +126,7 @@ async def refresh_token(caller: Caller, *, refresh_token: str) -> Token:
         async with iop.Client(app, iop.gateways.TAOBAO) as client:
             token = await iop.top.refresh_token(client, refresh_token=token.refresh_token)
     """
+    # observed: a client of TOP's in use says that the old token is invalid from then on.
     params = {"refresh_token": require_secret("refresh_token", refresh_token)}
     return await _trade(caller, "taobao.top.auth.token.refresh", params)
 

@@ -62,6 +62,7 @@ def _daraz(host: str) -> Iop:
     return Iop(f"https://{host}", date_form=iso8601)  # observed: a client in production
 
 
+# DOC:118817 and constants of SDKs have its predecessor, api.taobao.tw.
 TAOBAO_GLOBAL: Final = Iop("https://api.taobao.global")
 ALIEXPRESS: Final = Iop("https://api-sg.aliexpress.com")
 LAZADA_SG: Final = _lazada("api.lazada.sg")
@@ -89,7 +90,9 @@ ALIBABA: Final = Iop(
 # AliExpress's AI service: paths below /ai/ with one JSON text, `paramJson`, and no seller.
 # observed: without the header `x-iop-trial: true` an app on trial quota is refused as NoResource.
 AIDGE: Final = Iop("https://api.aidc-ai.com")
+# DOC:101617 names gw.api.taobao.com beside it, and api.taobao.com for calls from overseas.
 TAOBAO: Final = Top("https://eco.taobao.com/router/rest")
+# The page of taobao.top.sec.token.get names this host; the samples on it call TOP's.
 TAOBAO_SEC: Final = Top("https://open.ieasynote.com/api")
 
 

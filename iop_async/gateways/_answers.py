@@ -24,6 +24,7 @@ EXCERPT: Final = 200
 
 # observed: newer answers carry _trace_id_ beside the request id.
 _ENVELOPE = frozenset({"request_id", "_trace_id_"})
+# DOC:102707: `msg` and both sub fields are TOP's; 108138: `message` and `type` are IOP's.
 _WORDS = frozenset({"message", "msg", "type", "sub_code", "sub_msg"})
 _FLAT_ENVELOPE = _ENVELOPE | {"code"}
 _ERROR_FIELDS = _ENVELOPE | _WORDS | {"code", "detail"}

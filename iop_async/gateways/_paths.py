@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-_PREFIX: Final = "/2.0"
+_PREFIX: Final = (
+    "/2.0"  # observed: the official Java SDK; DOC:120693 shows a path with a name in it
+)
 _NAME: Final = re.compile(r"\{(\w+)\}")
 _STEP: Final = re.compile(r"\w[\w.~-]*", re.ASCII)
 

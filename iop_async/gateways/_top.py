@@ -59,6 +59,7 @@ class Top:
     """
 
     base_url: str = field(converter=_addresses.router_url)
+    # DOC:101617; TOP's own sandbox has a page of its own.
     authorize_url: str = field(default="https://oauth.taobao.com/authorize", kw_only=True)
     signer: Signer | AwaitingSigner = field(default=TOP_HMAC_SHA256, kw_only=True)
     format: Literal["json", "xml"] = field(default="json", kw_only=True)
@@ -117,6 +118,7 @@ class Top:
 
     def _system_params(self, app: App, now: datetime) -> dict[str, str]:
         require_aware("now", now)
+        # observed: both go out signed, from the official Java SDK.
         optional = {"partner_id": self.partner_id, "target_app_key": self.target_app_key}
         return {
             "app_key": app.key,

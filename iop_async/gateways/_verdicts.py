@@ -19,6 +19,7 @@ from .._refusals import LONGEST_MESSAGE
 _VERDICTS = frozenset(
     {"success", "issuccess", "issuccessful", "successful", "resultsuccess", "bizsuccess"}
 )
+# observed: TaoWorld's verdict may be the text "true"; assumed: the words of a refusal.
 _REFUSALS = frozenset({"false", "fail", "failed", "failure", "no", "n"})
 
 # observed: AliExpress calls a success "00" or 200 and an empty result 405, Lazada "0".

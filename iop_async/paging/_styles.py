@@ -60,6 +60,7 @@ class Offset:
             print(order["order_id"])
     """
 
+    # observed: of orders and products in all three; Miravia takes 100 items, in steps of 10.
     offset: str = "offset"
     limit: str = "limit"
     step: int = field(default=1, kw_only=True)
@@ -102,6 +103,7 @@ class Numbered:
         assert style.first(50) == {"pageIndex": 1, "pageSize": 50}
     """
 
+    # observed: AliExpress's orders; Lazada's pages count from 1 as well, however they are spelled.
     page: str = "page_no"
     size: str = "page_size"
     start: int = field(default=1, kw_only=True)
@@ -134,6 +136,7 @@ class Cursor:
         assert params == {"limit": 50, "scroll_id": "x1"}
     """
 
+    # observed: Lazada's chat has two cursors at a time, AliExpress's affiliates one index.
     fields: Mapping[str, str]
     size: str | None = field(default=None, kw_only=True)
     start: PageParams = field(factory=dict, kw_only=True)

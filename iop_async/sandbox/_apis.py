@@ -83,6 +83,7 @@ def look_up(table: Mapping[str, T], name: str) -> tuple[T | None, dict[str, str]
 
 def _path_params(template: str, path: str) -> dict[str, str] | None:
     """``{"id": "7"}`` for ``/orders/{id}`` and ``/orders/7``; ``None`` where they do not fit."""
+    # DOC:120693: paths of REST 2.0 have parameters in them.
     names, parts = template.split("/"), path.split("/")
     if len(names) != len(parts):
         return None

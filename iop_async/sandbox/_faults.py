@@ -20,14 +20,14 @@ KINDS: Final[Mapping[str, bool]] = {
     "latency": True,
     "reset": True,
     "drop": True,
-    "truncate": True,
-    "control_characters": True,
+    "truncate": True,  # observed: TOP's JSON, and the next kind
+    "control_characters": True,  # observed: raw tabs and line ends, which clients of TOP's repair
     "empty": True,
     "body": True,
     "headers": True,
     "patch": True,
-    "html": False,
-    "status": False,
+    "html": False,  # observed: risk control, or an address that is not on the app's list
+    "status": False,  # observed: 429, 500, 502, 504; assumed: the others
     "ban": False,
     "limit": False,
     "error": False,
@@ -197,10 +197,12 @@ class Fault:
 
     def _seconds_left(self, now: datetime) -> int:
         """Seconds that a ban goes on, the last one counted whole."""
+        # observed: whole seconds, 0 among them.
         until = self._ends_at if self.kind == "ban" else self._window_ends_at
         return max(0, math.ceil((until - now).total_seconds() if until else self.seconds))
 
     def _limit_code(self) -> str:
+        # observed: the three names; that each is of whom it names, clients and pages say.
         if self.api is not None:
             return "ApiCallLimit"
         return "SellerCallLimit" if self.seller_id is not None else "AppCallLimit"

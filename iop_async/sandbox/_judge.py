@@ -134,6 +134,7 @@ def _perform(
         raise app
     request, fault, name = call.request, call.fault, call.address.api
     if app.ip_whitelist is not None and request.client not in app.ip_whitelist:
+        # 108134; observed: live, on AliExpress and on Lazada.
         raise Refusal("AppWhiteIpLimit", about=request.client or "")
     if fault is not None and fault.refuses and not fault.after:
         raise fault.refusal(sandbox.clock.now())

@@ -76,19 +76,23 @@ def _is_of(signer: Signer, secret: str, text: str, given: str) -> bool:
 def _guesses(prefix: str, params: Params) -> Iterator[tuple[str, str]]:
     """What clients have been seen to sign, with words for it."""
     pairs = [(name, value) for name, value in sorted(params.items()) if name != "sign"]
+    # 108068: upper-case hex.
     yield "it is right but for its case: upper-case hex is asked for", _joined(prefix, pairs)
     if prefix:
         yield "the path of the API was not signed", _joined("", pairs)
+        # observed: clients trip over /rest and slashes.
         yield "the path was signed with /rest before it", _joined(f"/rest{prefix}", pairs)
         yield "the path was signed with a slash after it", _joined(f"{prefix}/", pairs)
         yield "the path was signed without its slash", _joined(prefix[1:], pairs)
     for name, value in pairs:
         others = [pair for pair in pairs if pair != (name, value)]
+        # observed: `session` added after signing, in an issue of a TOP client.
         yield f"the parameter {name} was not signed", _joined(prefix, others)
     as_sent = [(name, value) for name, value in params.items() if name != "sign"]
     yield "the parameters were not sorted", _joined(prefix, as_sent)
     folded = sorted(pairs, key=lambda pair: pair[0].lower())
     yield "the parameters were sorted without regard to case", _joined(prefix, folded)
+    # 108068: raw values are signed; observed: a tutorial tells to encode them first.
     for name_of_form, form in (("%20", quote), ("+", quote_plus)):
         encoded = [(name, form(value, safe="")) for name, value in pairs]
         words = f"the values were signed percent-encoded (a space as {name_of_form})"
@@ -97,6 +101,7 @@ def _guesses(prefix: str, params: Params) -> Iterator[tuple[str, str]]:
     yield "the parameters were signed with = and & between them", prefix + query
     stripped = [(name, value.strip()) for name, value in pairs]
     yield "the values were signed without the spaces around them", _joined(prefix, stripped)
+    # observed: a client of TOP's sends blanks that it does not sign.
     filled = [(name, value) for name, value in pairs if value.strip()]
     yield "blank parameters were sent, and not signed", _joined(prefix, filled)
 

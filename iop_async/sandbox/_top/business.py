@@ -42,6 +42,7 @@ def _user(context: Context) -> Mapping[str, Any]:
 
 
 def _trades_sold(context: Context) -> Mapping[str, Any]:
+    # assumed: 40 by default and 100 at most.
     page, size = _number(context, "page_no", 1), _number(context, "page_size", 40)
     if not 0 < size <= 100:
         raise _invalid("page_size")

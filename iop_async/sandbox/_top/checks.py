@@ -56,7 +56,7 @@ def admit(apps: Mapping[str, SandboxApp], request: GatewayRequest, wall: datetim
     if sent_at is None or abs(wall - sent_at) > WINDOW:
         raise Refusal("IllegalTimestamp")
     _require(params, "v")
-    if params["v"] != "2.0":
+    if params["v"] != "2.0":  # DOC:101617
         raise Refusal("UnsupportedVersion" if _is_version(params["v"]) else "InvalidVersion")
     _check_signature(app, request)
     return app

@@ -95,7 +95,7 @@ def _answer(
 ROUTER: Final = Dialect(
     apis=APIS,
     system=_SYSTEM,
-    token_names=("session",),
+    token_names=("session",),  # DOC:101617
     json_params=False,
     address=_address,
     admit=_admit,

@@ -78,6 +78,7 @@ def _xml(name: str, value: Any) -> str:
 def _member_name(name: str, members: list[Any]) -> str:
     """TOP's name for the members of a list: by their type, for objects by the list's name."""
     types = {type(member) for member in members if member is not None}
+    # observed: `{"string": [...]}`, of AliExpress's; assumed: the other names.
     if types == {str}:
         return "string"
     if types and types <= {int, float}:
