@@ -24,7 +24,7 @@ from .._http.failures import (
     WriteTimeout,
 )
 from .._http.messages import Outgoing, ReceivedAnswer, require_time
-from .._http.pool import ConnectionPool, has_input
+from .._http.pool import ConnectionPool, watch_input
 from .._http.streams import Upload
 from .answers import IncomingAnswer
 
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
-        self._fd = -1
+        self._has_input: Callable[[], bool] = lambda: True
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._outgoing: Outgoing | None = None
         self._incoming: IncomingAnswer | None = None
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
 
     def has_expired(self) -> bool:
         """The other side has closed it, or sent something while it was idle."""
-        return bool(self._transport.is_closing()) or has_input(self._fd)
+        return self._transport.is_closing() or self._has_input()
 
     async def connect(self) -> None:
         """Connect, and agree on TLS. Raises :class:`ConnectTimeout` or :class:`ConnectError`."""
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
                 )
                 # asyncio's own way to several addresses loses sockets where it is cancelled
                 stream = await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
-                self._fd = stream.fileno()
+                self._has_input = watch_input(stream.fileno())
                 await self._loop.create_connection(lambda: self, sock=stream)
             if self._tls is not None:
                 async with asyncio.timeout(seconds):
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         """Send an upload, or as much of it as the other side wants before it answers."""
         is_chunked = upload.length is None
         async for chunk in upload:
-            if has_input(self._fd):  # an answer that is read only before a write fails
+            if self._has_input():  # an answer that is read only before a write fails
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             if answered.done():
@@ -295,8 +295,8 @@ class Connection(asyncio.Protocol):
 
 def _head(outgoing: Outgoing) -> bytes:
     """The request line and the headers. Raises :class:`LocalProtocolError`."""
-    lines = [b"%b %b HTTP/1.1" % (outgoing.method.encode(), outgoing.target)]
-    lines += [b"%b: %b" % header for header in outgoing.headers]
+    line = b"%b %b HTTP/1.1" % (outgoing.method.encode(), outgoing.target)
+    lines = [line, *map(b": ".join, outgoing.headers)]
     head = b"\r\n".join([*lines, b"", b""])
     if head.count(b"\n") + head.count(b"\r") > 2 * len(lines) + 2 or b"\0" in head:
         msg = "a header holds a line end"

@@ -6,6 +6,7 @@ import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .._http.deadlines import AsyncioTimers, TaskScope, Timers
 from .._http.exchanges import Route
 from .._http.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from .._http.tls import tls_context
@@ -72,6 +73,9 @@ class FastTransport(LoopTransport):
             raise ValueError(msg)
         super().__init__(timeouts, max_connections, max_waiting, max_answer_bytes)
         self._fast_route = _fast_route()
+
+    def _timers(self) -> Timers:
+        return AsyncioTimers(TaskScope)
 
     def _route(self, max_connections: int) -> Route:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from math import inf
 from typing import Final, Protocol
 
 import anyio
@@ -11,7 +12,7 @@ from attrs import define, field
 
 from .._exceptions import TransportError, TransportTimeout
 from .._wire import HttpResponse, Lane
-from .deadlines import Deadline, timers_here
+from .deadlines import Deadline, Deadlines, Timers
 from .failures import PoolTimeout, QueueFull, forget_frames, translate
 from .messages import Outgoing, ReceivedAnswer
 from .streams import CLOSE_TIMEOUT
@@ -40,40 +41,48 @@ class Exchanges:
 
     Args:
         timeouts: seconds by phase.
+        timers: those of the running event loop.
     """
 
-    def __init__(self, route: Route, slots: Slots, timeouts: Mapping[str, float | None]) -> None:
+    def __init__(
+        self,
+        route: Route,
+        slots: Slots,
+        timeouts: Mapping[str, float | None],
+        timers: Timers,
+    ) -> None:
         self.route = route
         self.slots = slots
+        self.deadlines = Deadlines(timers, timeouts["read"])
         self._timeouts = timeouts
-        self._timers = timers_here()
-        self.running: set[Deadline] = set()
+        self._total = timeouts["total"]
         self._drained: anyio.Event | None = None
 
     async def exchange(self, outgoing: Outgoing) -> HttpResponse:
         """One exchange. Raises :class:`TransportError` or :class:`ProtocolError`."""
-        limits = [limit for limit in (self._timeouts["total"], outgoing.timeout) if limit]
-        seconds = outgoing.timeout if outgoing.streams else min(limits, default=None)
-        with Deadline(self._timers, seconds, self._timeouts["read"]) as deadline:
-            outgoing.expect = deadline.expect
-            self.running.add(deadline)
-            try:
-                answer = await self._carry(outgoing)
-            except Exception as exc:
-                failure = translate(exc, outgoing, self._timeouts)
-                if failure is None:
-                    raise
-                forget_frames(exc)
-                raise failure from exc
-            finally:
-                self.running.discard(deadline)
-                if self._drained is not None and not self.running:
-                    self._drained.set()
-            return answer.response(lambda: outgoing.where)
+        seconds = None if outgoing.streams else self._total
+        if outgoing.timeout:
+            seconds = min(seconds or inf, outgoing.timeout)
+        deadline = Deadline(self.deadlines, seconds)
+        try:
+            with deadline:
+                outgoing.expect = deadline.expect
+                try:
+                    answer = await self._carry(outgoing)
+                except Exception as exc:
+                    failure = translate(exc, outgoing, self._timeouts)
+                    if failure is None:
+                        raise
+                    forget_frames(exc)
+                    raise failure from exc
+                return answer.response(lambda: outgoing.where)
+        finally:
+            if self._drained is not None and not self.deadlines.running:
+                self._drained.set()
         raise self._cut_short(outgoing, deadline)
 
     async def _carry(self, outgoing: Outgoing) -> ReceivedAnswer:
-        slot = await self.slots.acquire(outgoing.lane)
+        slot = self.slots.take(outgoing.lane) or await self.slots.acquire(outgoing.lane)
         try:
             return await self.route.carry(outgoing)
         finally:
@@ -97,12 +106,13 @@ class Exchanges:
 
     async def aclose(self) -> None:
         """Break off what is under way, and close the route."""
-        for deadline in self.running:
+        for deadline in tuple(self.deadlines.running):
             deadline.cancel()
-        if self.running:
+        if self.deadlines.running:
             self._drained = self._drained or anyio.Event()
             with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await self._drained.wait()
+        self.deadlines.close()
         await self.route.aclose()
 
 
@@ -131,17 +141,23 @@ class Slots:
         self.free: dict[Lane, int] = {"calls": calls, "tokens": tokens}
         self.waiting: dict[Lane, deque[_Waiter]] = {"calls": deque(), "tokens": deque()}
 
+    def take(self, lane: Lane) -> Lane | None:
+        """A slot that is free, named by the lane that it belongs to; give it to :meth:`release`."""
+        for slot in _SLOTS[lane]:
+            if self.free[slot]:
+                self.free[slot] -= 1
+                return slot
+        return None
+
     async def acquire(self, lane: Lane) -> Lane:
-        """A slot, named by the lane that it belongs to; give it to :meth:`release`.
+        """As :meth:`take`; where none is free, wait for one.
 
         Raises:
             PoolTimeout: none came free in time.
             QueueFull: too many calls wait already.
         """
-        for slot in _SLOTS[lane]:
-            if self.free[slot]:
-                self.free[slot] -= 1
-                return slot
+        if slot := self.take(lane):
+            return slot
         queue = self.waiting[lane]
         if lane == "calls" and len(queue) >= self._max_waiting:
             msg = (

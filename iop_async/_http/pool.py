@@ -156,10 +156,13 @@ async def _close(connections: Iterable[PooledConnection]) -> None:
 
 def has_input(fd: int) -> bool:
     """Whether a socket has anything to read: data, or its end. A closed one has."""
-    if fd < 0:
-        return True
+    return fd < 0 or watch_input(fd)()
+
+
+def watch_input(fd: int) -> Callable[[], bool]:
+    """As :func:`has_input`, to be asked again and again of a socket that is open."""
     if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([fd], [], [], 0)[0])
+        return lambda: bool(select.select([fd], [], [], 0)[0])
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+    return lambda: bool(poll.poll(0))

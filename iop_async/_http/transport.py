@@ -21,6 +21,7 @@ from .._wire import (
     HttpRequest,
     HttpResponse,
 )
+from .deadlines import Timers, timers_here
 from .downloads import Download, download
 from .exchanges import Exchanges, Route, Slots, reserved
 from .failures import forget_frames
@@ -65,7 +66,7 @@ class LoopTransport(ClosesOnExit):
     def _begin_exchanges(self) -> Exchanges:
         calls, tokens = self._shares()
         slots = Slots(calls, tokens, wait=self._timeouts["pool"], max_waiting=self._max_waiting)
-        return Exchanges(self._route(calls), slots, self._timeouts)
+        return Exchanges(self._route(calls), slots, self._timeouts, self._timers())
 
     def _shares(self) -> tuple[int, int]:
         """How many requests are carried at a time: of calls, and beside them for tokens."""
@@ -74,6 +75,10 @@ class LoopTransport(ClosesOnExit):
     def _route(self, max_connections: int) -> Route:
         """The way to the gateway in the running event loop."""
         raise NotImplementedError
+
+    def _timers(self) -> Timers:
+        """Those of the running event loop."""
+        return timers_here()
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """One exchange. A redirect is an answer like any other.

@@ -158,7 +158,7 @@ def test_whatever_is_cancelled_each_answer_belongs_to_its_request(run, door):
                     tasks.start_soon(send, transport, number)
                     await anyio.sleep(chance.random() / 2000)
             assert_all_free(transport)
-            assert transport._exchanges.here().running == set()
+            assert transport._exchanges.here().deadlines.running == set()
             await until(lambda: server.open == pool_of(transport).idle)
 
     with Server(respond) as server:

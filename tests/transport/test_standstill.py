@@ -15,7 +15,13 @@ from loopback import Server, answer
 from transport_helpers import until
 
 from iop_async._http import deadlines as deadlines_module
-from iop_async._http.deadlines import LAST_LOOK, MAX_CATCH_UP, Deadline
+from iop_async._http.deadlines import (
+    LAST_LOOK,
+    MAX_CATCH_UP,
+    Deadline,
+    Deadlines,
+    TaskScope,
+)
 
 DRIVER = Path(__file__).with_name("standstill_driver.py")
 WAYS = {"asyncio": 6, "trio": 4}
@@ -102,7 +108,7 @@ def hand_clock():
 
 
 async def test_time_is_up_after_one_more_look(hand_clock):
-    with Deadline(hand_clock, 10) as deadline:
+    with Deadline(Deadlines(hand_clock), 10) as deadline:
         hand_clock.pass_to(110.0)
         assert deadline.passed is None
         hand_clock.pass_to(110.0 + LAST_LOOK)
@@ -111,10 +117,77 @@ async def test_time_is_up_after_one_more_look(hand_clock):
     assert not hand_clock.set
 
 
+async def test_deadlines_share_one_timer(hand_clock):
+    """Which is set for the earliest, and goes on for the others when that is over."""
+    deadlines = Deadlines(hand_clock)
+    with Deadline(deadlines, 30) as late:
+        assert [moment for moment, _ in hand_clock.set.values()] == [130.0]
+        with Deadline(deadlines, 10):
+            assert [moment for moment, _ in hand_clock.set.values()] == [110.0]
+        hand_clock.pass_to(110.0)
+        assert [moment for moment, _ in hand_clock.set.values()] == [130.0]
+        hand_clock.pass_to(130.0)
+        hand_clock.pass_to(130.0 + LAST_LOOK)
+        assert late.passed == "total"
+        await asyncio.sleep(1)
+    assert not hand_clock.set
+    assert not deadlines.running
+
+
+async def test_no_timer_is_left_where_they_are_closed(hand_clock):
+    deadlines = Deadlines(hand_clock)
+    with Deadline(deadlines, 10):
+        pass
+    deadlines.close()
+    assert not hand_clock.set
+
+
+async def test_a_task_scope_breaks_off_what_is_waited_for():
+    with TaskScope() as scope:
+        asyncio.get_running_loop().call_soon(scope.cancel)
+        await asyncio.sleep(10)
+        pytest.fail("goes on")
+    assert not asyncio.current_task().cancelling()
+
+
+async def test_a_task_scope_keeps_an_answer_that_is_there():
+    """Broken off in the same round of the event loop in which the answer came, before it is read."""
+    answered = asyncio.get_running_loop().create_future()
+
+    def both():
+        answered.set_result("a token")
+        scope.cancel()
+
+    with TaskScope() as scope:
+        asyncio.get_running_loop().call_soon(both)
+        answer = await answered
+    assert answer == "a token"
+    assert not asyncio.current_task().cancelling()
+    await asyncio.sleep(0.01)  # nothing is broken off behind it
+
+
+async def test_a_task_scope_leaves_the_cancellation_of_others_to_them():
+    reached = []
+
+    async def work():
+        with TaskScope() as scope:
+            reached.append(scope)
+            await asyncio.sleep(10)
+        reached.append("goes on")
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    reached[0].cancel()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(reached) == 1
+
+
 @pytest.mark.parametrize(("late", "more"), [(0.5, 0.5), (600.0, MAX_CATCH_UP)])
 async def test_who_stood_still_gets_time_to_catch_up(hand_clock, late, more):
     """As long as it stood still, within reason: much may have come meanwhile."""
-    with Deadline(hand_clock, 10) as deadline:
+    with Deadline(Deadlines(hand_clock), 10) as deadline:
         hand_clock.pass_to(110.0 + late)
         look = LAST_LOOK + more
         hand_clock.pass_to(110.0 + late + look - 0.01)
@@ -124,7 +197,7 @@ async def test_who_stood_still_gets_time_to_catch_up(hand_clock, late, more):
 
 
 async def test_silence_counts_from_the_last_piece(hand_clock):
-    with Deadline(hand_clock, 100) as deadline:
+    with Deadline(Deadlines(hand_clock), 100) as deadline:
         for moment in (101.0, 104.0, 108.0):
             hand_clock.pass_to(moment)
             deadline.expect(5)
@@ -139,7 +212,7 @@ async def test_silence_counts_from_the_last_piece(hand_clock):
 
 
 async def test_silence_without_a_limit_ends_with_the_whole(hand_clock):
-    with Deadline(hand_clock, 50) as deadline:
+    with Deadline(Deadlines(hand_clock), 50) as deadline:
         deadline.expect(5)
         deadline.expect(None)
         hand_clock.pass_to(120.0)
@@ -150,7 +223,7 @@ async def test_silence_without_a_limit_ends_with_the_whole(hand_clock):
 
 
 async def test_no_limit_needs_no_timer(hand_clock):
-    with Deadline(hand_clock, None) as deadline:
+    with Deadline(Deadlines(hand_clock), None) as deadline:
         deadline.expect(None)
         assert not hand_clock.set
         deadline.cancel()
