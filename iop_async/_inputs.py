@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from unicodedata import category
 
@@ -50,7 +51,8 @@ def require_credential(name: str, value: object, hint: str) -> None:
     A line end of a file or a quote of a settings file would be signed and sent with it, and the
     gateway's answer to that names neither.
     """
-    if type(value) is str and value.isalnum():  # as good ones are; this is done for each call
+    # as good ones are; this is done for each call
+    if isinstance(value, str) and value.isascii() and value.encode().isalnum():
         return
     if value is not None and not isinstance(value, str):
         msg = f"{name} is of type {type(value).__name__}; give it as text"
@@ -135,6 +137,11 @@ def api_name(value: Any) -> str:
     if not isinstance(value, str):
         msg = f"api is of type {type(value).__name__}; give a path like '/order/get'"
         raise TypeError(msg)
+    return _api_name(value)
+
+
+@lru_cache(maxsize=1_024)
+def _api_name(value: str) -> str:
     if "://" in value:
         msg = "api is a URL; the gateway has the address, so give only a path like '/order/get'"
         raise ValueError(msg)

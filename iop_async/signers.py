@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import chain
 from typing import Final
 
 from attrs import field, frozen
@@ -33,10 +32,13 @@ def string_to_sign(path: str, params: Mapping[str, str]) -> str:
 
         assert iop.signers.string_to_sign("/order/get", {"b": "2", "a": "1"}) == "/order/geta1b2"
     """
+    return path + "".join([name + params[name] for name in _signed_names(tuple(params))])
+
+
+@lru_cache(maxsize=1_024)  # an API is called with the same ones again and again
+def _signed_names(names: tuple[str, ...]) -> tuple[str, ...]:
     # DOC:108068, DOC:118817: sorted by ASCII, raw values; DOC:101617: TOP the same without a path.
-    if "sign" in params:
-        params = {name: value for name, value in params.items() if name != "sign"}
-    return path + "".join(chain.from_iterable(sorted(params.items())))
+    return tuple(name for name in sorted(names) if name != "sign")
 
 
 def _require(secret: str) -> None:

@@ -20,7 +20,7 @@ from .streams import CLOSE_TIMEOUT, Upload
 KEPT_BYTES: Final = 64 * 1024
 """Bytes of an unreadable answer that its error keeps."""
 
-_URL = re.compile(r"(https?://[^/?#\s@]+)([/?][!\"$-~]*)?", re.IGNORECASE)
+_URL = re.compile(r"((?i:https?)://[^/?#\s@]+)([/?][!\"$-~]*)?")
 _PORTS: Final = {"http": 80, "https": 443}
 
 

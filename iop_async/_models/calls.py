@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
@@ -30,7 +30,7 @@ _TOKEN_API = re.compile(r"[./]auth[./]token[./]")
 
 def secret_text(value: str | None) -> str | None:
     """Text that is a secret, as one that shows itself to nobody; for fields of values."""
-    return Secret(value) if isinstance(value, str) and value is not NO_SECRET else value
+    return Secret(value) if isinstance(value, str) and type(value) is not Secret else value
 
 
 def _app_key(value: str | int) -> str:
@@ -77,6 +77,11 @@ def _files(files: Mapping[str, File | FileContent] | None) -> dict[str, File]:
 
 def _params(params: Mapping[str, object] | None) -> Mapping[str, object]:
     return mapping("params", params)
+
+
+@lru_cache(maxsize=1_024)
+def _lane(api: str) -> Lane:
+    return "tokens" if _TOKEN_API.search(api) else "calls"
 
 
 @scrubs_construction
@@ -151,7 +156,7 @@ class Call:
     @property
     def lane(self) -> Lane:
         """Whose connections it may take; see :class:`HttpRequest`."""
-        return "tokens" if _TOKEN_API.search(self.api) else "calls"
+        return _lane(self.api)
 
     @property
     def is_path(self) -> bool:

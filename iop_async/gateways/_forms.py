@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -40,7 +40,7 @@ _UNSAFE: Final = re.compile(rb"[^\w.~+%-]+")
 def _quote(text: str) -> str:
     """As :func:`urllib.parse.quote_plus`, at a tenth of its cost for much JSON."""
     content = text.encode()
-    if content.isalnum() or not content.rstrip(_SAFE):
+    if not content.rstrip(_SAFE):
         return text
     if len(content) < _MUCH:
         return "".join([_QUOTED[byte] for byte in content])
@@ -53,12 +53,16 @@ def _percent(found: re.Match[bytes]) -> bytes:
     return b"%" + found[0].hex("%").upper().encode()
 
 
-_quote_name = lru_cache(maxsize=1_024)(_quote)
+@lru_cache(maxsize=1_024)
+def _form_of(names: Sequence[str]) -> str:
+    """What a form with these names looks like, a ``%s`` for each value."""
+    return "&".join([f"{_quote(name).replace('%', '%%')}=%s" for name in names])
 
 
 def urlencode(params: Mapping[str, str]) -> str:
     """As :func:`urllib.parse.urlencode`; names come again, and most values are safe as they are."""
-    return "&".join([f"{_quote_name(name)}={_quote(value)}" for name, value in params.items()])
+    values = [value if value.encode().isalnum() else _quote(value) for value in params.values()]
+    return _form_of(tuple(params)) % tuple(values)
 
 
 def require_disjoint(system: Mapping[str, str], params: Mapping[str, str]) -> None:

@@ -123,14 +123,16 @@ class Iop:
     def _prepare(self, app: App, call: Call, now: datetime) -> Unsigned:
         require_aware("now", now)
         params = text_params(call.params, self.date_form)
-        system = self._system_params(app, call, now)
+        is_path = call.is_path
+        system = self._system_params(app, call, now, is_path=is_path)
         _forms.require_disjoint(system, params)
         path, filled_in = _paths.fill(call.api, params)
         params |= system
         # observed: the official Java SDK sends the parameters of a path, and does not sign them.
         signed = {name: params[name] for name in params.keys() - filled_in} if filled_in else params
-        prefix = _paths.signed_path(path) if call.is_path else ""
-        url = self._url(call, path)
+        prefix = _paths.signed_path(path) if is_path else ""
+        # DOC:120692: business APIs stand beside /rest, not below it.
+        url = self._address(call) + path if is_path else f"{_addresses.root(self.base_url)}/sync"
 
         def finish(sign: str) -> HttpRequest:
             body = {**params, "sign": Secret(sign)}
@@ -138,8 +140,9 @@ class Iop:
 
         return Unsigned(self.signer, prefix, signed, finish)
 
-    def _system_params(self, app: App, call: Call, now: datetime) -> dict[str, str]:
-        is_path = call.is_path
+    def _system_params(
+        self, app: App, call: Call, now: datetime, *, is_path: bool
+    ) -> dict[str, str]:
         system = {
             "app_key": app.key,
             "timestamp": milliseconds(now),  # 108069: 13 digits, within 7200 s of UTC
@@ -156,11 +159,8 @@ class Iop:
             system["simplify"] = "true" if call.simplify else "false"
         return system
 
-    def _url(self, call: Call, path: str) -> str:
-        if not call.is_path:
-            # DOC:120692: business APIs stand beside /rest, not below it.
-            return f"{_addresses.root(self.base_url)}/sync"
-        return (self.auth_url if call.api in _TOKEN_APIS else self.base_url) + path
+    def _address(self, call: Call) -> str:
+        return self.auth_url if call.api in _TOKEN_APIS else self.base_url
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         """The reply; see :class:`~iop_async.protocols.Gateway`.
