@@ -94,8 +94,21 @@ async def serve(certificate: str | None) -> None:
     await asyncio.Event().wait()
 
 
+def allow_connections(count: int = 8192) -> None:
+    """As many open files, which some systems allow only to who asks."""
+    try:
+        resource: Any = importlib.import_module("resource")
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def run(certificate: str | None = None) -> None:
     """Serve until killed."""
+    allow_connections()
     has_uvloop = importlib.util.find_spec("uvloop") is not None
     runner = importlib.import_module("uvloop").run if has_uvloop else asyncio.run
     runner(serve(certificate))

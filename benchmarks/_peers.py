@@ -77,7 +77,8 @@ def ready(url: str) -> tuple[Any, Any, iop.HttpRequest]:
 async def iop_async(door: str, url: str, in_flight: int) -> AsyncIterator[Any]:
     import iop_async as iop
 
-    transport = getattr(iop, door)(max_connections=in_flight)
+    timeouts = iop.Timeouts(connect=PATIENCE, read=PATIENCE, pool=PATIENCE, total=2 * PATIENCE)
+    transport = getattr(iop, door)(max_connections=in_flight, timeouts=timeouts)
     app, gateway = iop.App(KEY, SECRET), iop.gateways.Iop(url)
     async with transport, iop.Client(app, gateway, transport=transport) as client:
         seller = client.as_seller(TOKEN)

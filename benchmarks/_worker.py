@@ -19,6 +19,7 @@ from importlib import import_module
 from threading import Lock
 from typing import Any
 
+from _gateway import allow_connections
 from _peers import PEERS, Peer
 
 LIMIT = 120.0  # seconds a measurement may take
@@ -48,18 +49,23 @@ async def measure(peer: Peer, url: str, in_flight: int, calls: int) -> Stopwatch
     at_once = min(in_flight, peer.threads or in_flight)
     watch = Stopwatch(at_once, calls)
 
+    is_over = asyncio.Event()
+
     async def work(call: Callable[[], Awaitable[object]]) -> None:
         while not watch.is_over:
             await call()
             watch.count()
+        is_over.set()
 
     async with asyncio.timeout(LIMIT), peer.opens(url, in_flight) as call:
         if peer.threads:
             await asyncio.to_thread(in_threads, call, watch, at_once)
         else:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(at_once):
-                    tasks.create_task(work(call))
+                working = [tasks.create_task(work(call)) for _ in range(at_once)]
+                await is_over.wait()
+                for each in working:
+                    each.cancel()
     return watch
 
 
@@ -79,6 +85,7 @@ def in_threads(call: Callable[[], object], watch: Stopwatch, threads: int) -> No
 
 
 def main() -> None:
+    allow_connections()
     peer, loop = PEERS[sys.argv[1]], sys.argv[2]
     run: Any = import_module(loop).run
     for line in sys.stdin:
