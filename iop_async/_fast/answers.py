@@ -22,11 +22,9 @@ class IncomingAnswer:
     """
 
     __slots__ = (
-        "_has_begun",
         "_head",
         "_outgoing",
         "_parser",
-        "_received",
         "_silent",
         "is_complete",
         "may_follow",
@@ -41,8 +39,7 @@ class IncomingAnswer:
             lenient_optional_cr_before_lf=True, lenient_chunked_length=True
         )
         self._head: list[tuple[bytes, bytes]] | None = []
-        self._has_begun = False
-        self._silent = self._received = 0
+        self._silent = 0
         self.is_complete = self.may_follow = False
 
     @property
@@ -89,24 +86,18 @@ class IncomingAnswer:
     def _complaint(self) -> str:
         if self._head is None:
             return "illegal chunk"
-        return "illegal header line" if self._has_begun else "illegal status line"
+        has_status = self._parser is not None and self._parser.get_status_code()
+        return "illegal header line" if has_status else "illegal status line"
 
     def on_message_begin(self) -> None:
         """One more answer than was asked for, where there is one already."""
         if self.is_complete:
             self.may_follow = False
 
-    def on_status(self, _reason: bytes) -> None:
-        """The status line is well formed."""
-        self._has_begun = True
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which nobody needs."""
         if self._head is not None:
             self._head.append((name, value))
-            self._received += len(name) + len(value)
-            if self._received > MAX_HEAD_BYTES:
-                raise RemoteProtocolError(_TOO_LONG)
 
     def on_headers_complete(self) -> None:
         """The answer begins, unless it is a provisional one (RFC 9110, 15.2)."""
@@ -117,12 +108,20 @@ class IncomingAnswer:
             if status == 101:
                 msg = "switches to another protocol, which nobody asked for"
                 raise RemoteProtocolError(msg)
-            self._head, self._has_begun = [], False
+            self._head = []
             return
+        # More may have come than the head, but never less.
+        if (
+            self._silent
+            > MAX_HEAD_BYTES
+            < sum(len(name) + len(value) for name, value in self._head)
+        ):
+            raise RemoteProtocolError(_TOO_LONG)
         outgoing = self._outgoing
         answer = outgoing.begin_answer(ReceivedAnswer(status, self._head, outgoing.limit))
         self._head, self._silent = None, 0
-        if answer.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        coding = answer.headers.get("transfer-encoding")
+        if coding is not None and coding.lower() != "chunked":
             msg = "a transfer encoding that was not asked for"
             raise RemoteProtocolError(msg)
         # httptools cannot be told that this answer has no body whatever its length says; it waits

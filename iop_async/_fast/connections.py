@@ -298,7 +298,7 @@ def _head(outgoing: Outgoing) -> bytes:
     line = b"%b %b HTTP/1.1" % (outgoing.method.encode(), outgoing.target)
     lines = [line, *map(b": ".join, outgoing.headers)]
     head = b"\r\n".join([*lines, b"", b""])
-    if head.count(b"\n") + head.count(b"\r") > 2 * len(lines) + 2 or b"\0" in head:
+    if len(head.splitlines()) > len(lines) + 1 or b"\0" in head:
         msg = "a header holds a line end"
         raise LocalProtocolError(msg)
     return head

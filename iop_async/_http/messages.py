@@ -210,19 +210,22 @@ class ReceivedAnswer:
         if self._complaint is not None:
             return
         if self._decoder is not None:
-            try:
-                chunk = self._decoder.feed(chunk, self._limit - self._size + 1)
-            except CorruptData as corrupt:
-                self._complaint = "compressed, and corrupt"
-                chunk = corrupt.data
-                if self._decoder.is_bare:
-                    chunk = b""
-                    self._parts.clear()
+            chunk = self._decoded(self._decoder, chunk)
         self._size += len(chunk)
         if max(self._size, self._received) > self._limit:
             self._complaint = f"larger than {self._limit} bytes"
         if chunk:
             self._parts.append(chunk)
+
+    def _decoded(self, decoder: Decoder, chunk: bytes) -> bytes:
+        try:
+            return decoder.feed(chunk, self._limit - self._size + 1)
+        except CorruptData as corrupt:
+            self._complaint = "compressed, and corrupt"
+            if decoder.is_bare:
+                self._parts.clear()
+                return b""
+            return corrupt.data
 
     def _keep_raw(self, chunk: bytes) -> None:
         """Keep what may be all that can be had of an answer that cannot be decoded."""
