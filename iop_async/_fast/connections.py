@@ -189,8 +189,7 @@ class Connection(asyncio.Protocol):
             if answer.unreadable:
                 return
             outgoing.expect(self._timeouts["read"])
-            if not self._transport.is_closing():  # else its end is still to be told
-                self._transport.resume_reading()
+            self._transport.resume_reading()
 
     async def _send(self, upload: Upload, answered: asyncio.Future[None]) -> None:
         """Send an upload, or as much of it as the other side wants before it answers."""

@@ -71,3 +71,10 @@ def make_transport(request):
                 await self.client.aclose()
 
     return Maker
+
+
+@pytest.fixture
+def to(tmp_path):
+    """A path for a download, in a folder of its own."""
+    (tmp_path / "labels").mkdir()
+    return tmp_path / "labels" / "label.pdf"

@@ -136,12 +136,14 @@ class SlowFile(io.RawIOBase):
     def __init__(self):
         self.may_go_on = threading.Event()
         self.size = self.crc = 0
+        self.is_asked = False
 
     def writable(self):
         return True
 
     def write(self, data):
         if len(data):
+            self.is_asked = True
             assert self.may_go_on.wait(60)
         taken = data[:200_000]
         self.size += len(taken)
