@@ -125,7 +125,7 @@ async def refresh(store: TokenStore, job: Job) -> None:
 
 
 async def child() -> None:
-    logging.getLogger("iop_async.stores").setLevel(logging.ERROR)  # the parent has heard it
+    logging.getLogger("iop_async").setLevel(logging.ERROR)  # of a store without a journal, say
     given = json.loads(sys.stdin.readline())
     job = Job(**given | {"shared": StoreLocation(**given["shared"])})
     try:

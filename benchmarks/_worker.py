@@ -48,7 +48,6 @@ async def measure(peer: Peer, url: str, in_flight: int, calls: int) -> Stopwatch
     """With so many calls under way all the time."""
     at_once = min(in_flight, peer.threads or in_flight)
     watch = Stopwatch(at_once, calls)
-
     is_over = asyncio.Event()
 
     async def work(call: Callable[[], Awaitable[object]]) -> None:

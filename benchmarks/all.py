@@ -1,7 +1,7 @@
 """All benchmarks, one after the other, and what they found in ``results.md`` with its pictures.
 
     python benchmarks/all.py                # a quarter of an hour
-    python benchmarks/all.py --quick        # two minutes, to see that all of it runs
+    python benchmarks/all.py --quick        # some minutes, to see that all of it runs
     python benchmarks/all.py --million      # also a million sellers in each store: an hour more
     python benchmarks/all.py --only calls tokens
 
