@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from .._codes import PASSING_FAILURES
 from .._models import Call, Failure
@@ -115,13 +115,18 @@ def _plain(name: str) -> str:
     return plain if plain in _USED else ""
 
 
-@lru_cache(maxsize=4_096)
-def _decides(name: str) -> bool:
-    return _plain(name) in _DECIDE
+def _deciding(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if _plain(name) in _DECIDE]
+
+
+# An API answers with the same names again and again; a map from ids never does.
+_deciding_again = lru_cache(maxsize=1_024)(_deciding)
+_FEW: Final = 64
 
 
 def _refuses(level: Mapping[str, Any]) -> bool:
-    for name in filter(_decides, level):
+    decide = _deciding_again if len(level) <= _FEW else _deciding
+    for name in decide(tuple(level)):
         value = level[name]
         if _plain(name) in _VERDICTS:
             if str(value).strip().lower() in _REFUSALS:
