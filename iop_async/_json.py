@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -40,12 +41,7 @@ def loads(
         msg = f"JSON of more than {max_values} values, the limit max_answer_values"
         raise JsonRefused(msg)
     try:
-        if isinstance(content, bytes):
-            # What `detect_encoding` says of nearly every answer, in a fifth of its time.
-            is_utf_8 = content[:1] == b"{" and content[1:2] != b"\0"
-            encoding = "utf-8" if is_utf_8 else json.detect_encoding(content)
-            content = content.decode(encoding, "surrogatepass")
-        value = _decoder(strict, decimal).decode(content)
+        value = _decode(content, strict=strict, decimal=decimal)
     except RecursionError:
         raise JsonRefused(_TOO_DEEP) from None
     # Their words and attributes hold the text; an exponent may be too large for a Decimal.
@@ -53,9 +49,39 @@ def loads(
         msg = "unreadable JSON"
         raise JsonRefused(msg) from None
     # What the parser takes, others do not: `repr`, `pickle` and `json.dumps` recurse on it.
-    if content.count("[") + content.count("{") > MAX_DEPTH and _is_deep(value):
+    if _count(content, "[{") > MAX_DEPTH and _is_deep(value):
         raise JsonRefused(_TOO_DEEP)
     return value
+
+
+def _decode(content: bytes | str, *, strict: bool, decimal: bool) -> Any:
+    """The value as the standard library reads it, by msgspec where that reads it too.
+
+    What msgspec accepts it reads alike; it refuses more: ``NaN``, ``1e400`` as a float, half a
+    surrogate pair, raw control characters, encodings other than UTF-8.
+    """
+    if decode := _msgspec_decode(decimal):
+        try:
+            return decode(content)
+        except Exception:  # noqa: BLE001, S110 - the standard library says what there is to say
+            pass
+    if isinstance(content, bytes):
+        # What `detect_encoding` says of nearly every answer, in a fifth of its time.
+        is_utf_8 = content[:1] == b"{" and content[1:2] != b"\0"
+        encoding = "utf-8" if is_utf_8 else json.detect_encoding(content)
+        content = content.decode(encoding, "surrogatepass")
+    return _decoder(strict, decimal).decode(content)
+
+
+@cache
+def _msgspec_decode(decimal: bool) -> Callable[[bytes | str], Any] | None:  # noqa: FBT001
+    try:
+        from msgspec.json import Decoder
+
+        return Decoder(float_hook=Decimal if decimal else None).decode
+    # Before 0.18 it has no hook, and is not known to read all else alike.
+    except (ImportError, TypeError):
+        return None
 
 
 @cache
