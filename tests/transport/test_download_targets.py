@@ -112,6 +112,17 @@ def test_cancelled_while_a_pipe_keeps_it_waiting_it_ends(run, make_transport):
         run(scenario)
 
 
+def test_a_pipe_that_takes_nothing_keeps_to_the_deadline(run, make_transport):
+    """... that the caller gave; the one for silence is the host's alone."""
+    slow = SlowFile()
+    options = {"timeout": 0.2, "timeouts": Timeouts(read=0.1)}
+    error = failure(
+        run, make_transport, lambda *_: answer(LABEL), slow, iop.TransportTimeout, **options
+    )
+    slow.may_go_on.set()
+    assert "no complete answer" in str(error)
+
+
 async def test_cancellation_of_asyncio_waits_for_the_thread_that_writes(door, to):
     """... whose file would be left behind otherwise."""
     for moment in range(0, 40, 4):
