@@ -232,7 +232,7 @@ async def test_an_async_def_behind_a_partial_is_known(gateway):
 
     class Bound:
         sign_method = "sha256"
-        sign = partial(Remote.sign, Remote())
+        sign = staticmethod(partial(Remote.sign, Remote()))
 
     async with client_of(Bound(), gateway) as client:
         await client.call("/sandbox/echo")

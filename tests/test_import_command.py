@@ -294,7 +294,7 @@ def test_what_a_store_refuses_while_it_is_locked_is_not_said_to_be_kept(url, fil
     """The journal beside it has a few; a second run brings in all of them."""
     path = file(csv_of([flat(number) for number in range(200)]))
     run(file(csv_of([flat("x")]), "x.csv"), "--store", url)
-    with sqlite3.connect(tmp_path / "tokens.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "tokens.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         done = run(path, "--store", f"{url}?busy_timeout=0.1")
         other.rollback()

@@ -48,6 +48,13 @@ class Counting:
         return ask if name in ("get", "put", "lease") else getattr(self._store, name)
 
 
+def delegated(name):
+    def method(self, *args, **options):
+        return Counting.__getattr__(self, name)(*args, **options)
+
+    return method
+
+
 class Bulk(Counting):
     """``before`` is awaited with the records of each ``put_many``."""
 
@@ -64,12 +71,9 @@ class Bulk(Counting):
         return await self._store.put_many(records)
 
     # What makes a protocol's instance is looked for without asking ``__getattr__``.
-    get = put = remove = claim = lease = next_due = records = aclose = None
-
-    def __getattribute__(self, name):
-        if Bulk.__dict__.get(name, self) is None and name != "before":
-            return Counting.__getattr__(self, name)
-        return object.__getattribute__(self, name)
+    get, put, remove, claim, lease, next_due, records, aclose = map(
+        delegated, ("get", "put", "remove", "claim", "lease", "next_due", "records", "aclose")
+    )
 
 
 async def pairs_in(tokens):
