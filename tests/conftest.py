@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
@@ -60,6 +61,13 @@ def no_profile_of_ones_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator
             if name in ("IOP_PROFILE", "IOP_CONFIG", "IOP_STORE", "IOP_GATEWAY"):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hangups_end_programs() -> None:
+    """Whoever runs the tests may have told them, and so their children, to outlive the terminal."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

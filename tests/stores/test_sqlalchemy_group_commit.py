@@ -92,22 +92,18 @@ async def test_each_lease_is_somebodys_own(server):
 
 async def test_a_locked_record_holds_up_nobody_else(server):
     """Neither those in its batch nor those after it; it is written when the lock is gone."""
-    async with server.store() as store:
+    async with server.store(timeout=60) as store:
         kept = await filled(store, 20)
         first = "SELECT id, seller FROM {t}records ORDER BY id LIMIT 1"
         ((row_id, seller),) = await server.execute(first)
         n = int(bytes(seller))
         async with server.locked(f"UPDATE {{t}}records SET due_at = 1 WHERE id = {row_id}"):
             writes = [asyncio.create_task(store.put(evolve(one, body=b"2"))) for one in kept]
-            async with asyncio.timeout(20):
-                while sum(one.done() for one in writes) < 19:
-                    await asyncio.sleep(0.01)
-            waiting = [one for one in writes if not one.done()]
-            (late,) = waiting
-            assert late is writes.pop(n)
-            changed = [evolve(one.result(), body=b"3") for one in writes]
-            async with asyncio.timeout(5):
+            late = writes.pop(n)
+            async with asyncio.timeout(30):
+                changed = [evolve(one, body=b"3") for one in await asyncio.gather(*writes)]
                 await asyncio.gather(*map(store.put, changed))
+            assert not late.done()
         assert (await late).revision == 2
 
 

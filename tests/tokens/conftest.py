@@ -10,8 +10,9 @@ from iop_async.sandbox import running
 
 
 @pytest.fixture
-def scenario(tmp_path) -> Iterator[Scenario]:
-    made = Scenario(tmp_path / "tokens.db")
+def scenario(request, tmp_path) -> Iterator[Scenario]:
+    """By a clock that is moved and goes on; a test's parameter is another speed of it."""
+    made = Scenario(tmp_path / "tokens.db", speed=getattr(request, "param", 1.0))
     with running(made.sandbox) as url:
         made.url = url
         yield made

@@ -250,6 +250,7 @@ async def test_a_proxy_s_words_do_not_say_what_the_gateway_did(scenario, status)
     ],
     ids=["503", "429", "ApiCallLimit", "ServiceUnavailable"],
 )
+@pytest.mark.parametrize("scenario", [0.0], ids=["still"], indirect=True)
 @either_loop
 async def test_a_wait_that_the_gateway_names_is_kept(scenario, fault, seconds):
     """No refresh of the seller before it is over; the first after it works."""

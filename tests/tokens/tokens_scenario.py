@@ -65,8 +65,8 @@ class Scenario:
     What each manager tells from its first moment on is in ``told``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.clock = MovableClock()
+    def __init__(self, path: Path, *, speed: float = 1.0) -> None:
+        self.clock = MovableClock(speed=speed)
         self.path = path
         self.sandbox = Sandbox(
             apps=[SandboxApp(APP.key, APP.secret)],
