@@ -91,7 +91,8 @@ async def aiohttp_session(in_flight: int) -> AsyncIterator[Any]:
 
     tls = ssl.create_default_context()
     connector = aiohttp.TCPConnector(limit=in_flight, ssl=tls)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    timeout = aiohttp.ClientTimeout(total=2 * PATIENCE, sock_connect=PATIENCE)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         yield session
 
 
@@ -183,7 +184,8 @@ class Connection(asyncio.Protocol):
         self.parts.append(body)
 
     def on_message_complete(self) -> None:
-        self.answer.set_result(b"".join(self.parts))
+        if not self.answer.done():  # cancelled, when enough was measured
+            self.answer.set_result(b"".join(self.parts))
 
 
 @asynccontextmanager
@@ -201,6 +203,7 @@ async def bare_protocol(url: str, _in_flight: int) -> AsyncIterator[Any]:
     wire = "\r\n".join([*lines, "", ""]).encode() + request.body
     tls = ssl.create_default_context() if parts.scheme == "https" else None
     idle: list[Connection] = []
+    opened: list[Connection] = []
 
     async def call() -> bytes:
         if idle:
@@ -209,12 +212,13 @@ async def bare_protocol(url: str, _in_flight: int) -> AsyncIterator[Any]:
             _, connection = await loop.create_connection(
                 Connection, parts.hostname, parts.port, ssl=tls
             )
+            opened.append(connection)
         answer = await connection.post(wire, httptools.HttpResponseParser)
         idle.append(connection)
         return answer
 
     yield call
-    for connection in idle:
+    for connection in opened:
         connection.transport.abort()
 
 
