@@ -127,7 +127,10 @@ class Client(CallerMixin, DownloadMixin, ClosesOnExit):
     ) -> Reply:
         """One try: encode, send, decode."""
         correction, now = self._clock.offset, self.now()
-        request = await self._encode(call, now, seconds)
+        if self._signs_elsewhere:
+            request = await self._encode(call, now, seconds)
+        else:
+            request = self.gateway.encode(self.app, call, now=now)
         if call.lane != "calls" or seconds is not None or send_before is not None:
             timeout = seconds if request.timeout is None else request.timeout
             request = changed(request, lane=call.lane, timeout=timeout, send_before=send_before)
@@ -158,10 +161,11 @@ class Client(CallerMixin, DownloadMixin, ClosesOnExit):
             raise
 
     async def _encode(self, call: Call, now: datetime, seconds: float | None) -> HttpRequest:
-        if self._signs_elsewhere and isinstance(self.gateway, SigningGateway):
-            unsigned = self.gateway.prepare(self.app, call, now=now)
-            return await sign(unsigned, self.app.secret, seconds=seconds)
-        return self.gateway.encode(self.app, call, now=now)
+        """The request, where a signer is waited for."""
+        if not isinstance(self.gateway, SigningGateway):
+            return self.gateway.encode(self.app, call, now=now)
+        unsigned = self.gateway.prepare(self.app, call, now=now)
+        return await sign(unsigned, self.app.secret, seconds=seconds)
 
     @scrubs_frames
     async def batch(self, calls: Iterable[Call], *, size: int = 20) -> list[Reply | IopError]:

@@ -141,7 +141,8 @@ class Connection(asyncio.Protocol):
     async def exchange(self, outgoing: Outgoing) -> ReceivedAnswer:
         """Send a request, and take in its answer."""
         head = _head(outgoing)
-        require_time(outgoing.send_before)
+        if outgoing.send_before is not None:
+            require_time(outgoing.send_before)
         self.is_reusable = False
         if self._transport.is_closing():
             msg = "Server disconnected without sending a response"

@@ -68,7 +68,12 @@ class Exchanges:
             with deadline:
                 outgoing.expect = deadline.expect
                 try:
-                    answer = await self._carry(outgoing)
+                    slot = self.slots.take(outgoing.lane)
+                    slot = slot or await self.slots.acquire(outgoing.lane)
+                    try:
+                        answer = await self.route.carry(outgoing)
+                    finally:
+                        self.slots.release(slot)
                 except Exception as exc:
                     failure = translate(exc, outgoing, self._timeouts)
                     if failure is None:
@@ -80,13 +85,6 @@ class Exchanges:
             if self._drained is not None and not self.deadlines.running:
                 self._drained.set()
         raise self._cut_short(outgoing, deadline)
-
-    async def _carry(self, outgoing: Outgoing) -> ReceivedAnswer:
-        slot = self.slots.take(outgoing.lane) or await self.slots.acquire(outgoing.lane)
-        try:
-            return await self.route.carry(outgoing)
-        finally:
-            self.slots.release(slot)
 
     def _cut_short(self, outgoing: Outgoing, deadline: Deadline) -> TransportError:
         error: type[TransportError] = TransportTimeout

@@ -103,10 +103,12 @@ class ConnectionPool(Generic[C]):
         now = monotonic()
         if now >= self._reap_at:
             self._reap_at = now + REAP_INTERVAL
-            for idle in self._idle.values():
-                while idle and idle[0].expires_at <= now:
-                    self._drop(idle.popleft(), dropped)
-        idle = self._idle.setdefault(base, deque())
+            for stack in self._idle.values():
+                while stack and stack[0].expires_at <= now:
+                    self._drop(stack.popleft(), dropped)
+        idle = self._idle.get(base)
+        if idle is None:
+            idle = self._idle[base] = deque()
         while idle:
             connection = idle.pop()
             if connection.expires_at > now and not connection.has_expired():
