@@ -151,7 +151,7 @@ async def test_a_task_scope_breaks_off_what_is_waited_for():
 
 
 async def test_a_task_scope_keeps_an_answer_that_is_there():
-    """Broken off in the same round of the event loop in which the answer came, before it is read."""
+    """Broken off in the same round of the event loop the answer came in, before it is read."""
     answered = asyncio.get_running_loop().create_future()
 
     def both():
