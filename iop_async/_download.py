@@ -30,11 +30,10 @@ class DownloadMixin:
         """A file that an answer links to, whatever its size: it is never in memory.
 
         Nothing goes with the request: no signature, token, header of the gateway, cookie. It is
-        tried again as a read is, and has a place among the ``max_connections`` of the transport for
-        as long as it takes. Hooks are not told of it, and ``limits`` do not hold it.
+        tried again as a read is, and takes one of the transport's ``max_connections``. Hooks are
+        not told of it, and ``limits`` do not hold it.
 
-        Of a host that tells neither a length nor the end of chunks, nobody can tell whether the
-        file is whole; nearly all do.
+        Of a host that tells neither a length nor an end, nobody can tell whether it is whole.
 
         Args:
             url: ``https://…``; ``http://`` only to this machine. A few redirects are followed, none
@@ -56,7 +55,5 @@ class DownloadMixin:
             msg = f"{type(transport).__name__} has no method download, so it brings no files"
             raise TypeError(msg)
         require_seconds("timeout", timeout)
-        to_file = partial(transport.download, max_bytes=max_bytes, allow_http=allow_http)
-        return await self._dispatcher.repeat(
-            lambda seconds: to_file(url, to, timeout=seconds), timeout
-        )
+        bring = partial(transport.download, url, to, max_bytes=max_bytes, allow_http=allow_http)
+        return await self._dispatcher.repeat(lambda seconds: bring(timeout=seconds), timeout)
