@@ -106,6 +106,9 @@ def package_of(commit: str) -> Iterator[Path]:
     """A folder with the package as it was in a commit."""
     known = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
     if subprocess.run(known, check=False, cwd=ROOT, stderr=subprocess.DEVNULL).returncode:
+        if git("rev-parse", "--is-shallow-repository").strip() == b"true":
+            print(f"skipped: this clone is shallow, and {commit} is not in it")
+            sys.exit(0)
         sys.exit(f"no commit {commit} in this clone: fetch it, or use --against or --set-baseline")
     with tempfile.TemporaryDirectory() as folder:
         packed = git("archive", commit, "iop_async")

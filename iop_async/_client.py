@@ -13,6 +13,7 @@ from ._closing import ClosesOnExit
 from ._download import DownloadMixin
 from ._exceptions import ClockError, IopError
 from ._inputs import require_access_token, require_count
+from ._json import import_decoders
 from ._models import App, Call, Reply, Token
 from ._redact import Secret
 from ._scrub import scrubs_frames
@@ -96,6 +97,7 @@ class Client(CallerMixin, DownloadMixin, ClosesOnExit):
         self._dispatcher = Dispatcher(retry, limits, SystemClock(now), self._clock)
         self._hooks = Hooks(on_request, on_response, on_retry)
         self._signs_elsewhere = awaits(getattr(gateway, "signer", None))
+        import_decoders()
         self._entered = False
         self._closed = False
 

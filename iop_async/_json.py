@@ -54,6 +54,11 @@ def loads(
     return value
 
 
+def import_decoders() -> None:
+    """Import what decodes, lest the first answer hold up its event loop."""
+    _msgspec_decode(False)  # noqa: FBT003
+
+
 def _decode(content: bytes | str, *, strict: bool, decimal: bool) -> Any:
     """The value as the standard library reads it, by msgspec where that reads it too.
 

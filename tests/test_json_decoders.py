@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 import sys
 from decimal import Decimal, localcontext
 
@@ -191,3 +192,14 @@ def test_too_many_values_are_refused_before_either_reads(decoder, monkeypatch):
     monkeypatch.setattr(_json, "_decode", refuse)
     with pytest.raises(_json.JsonRefused, match="more than 9 values"):
         _json.loads(b"[1,1,1,1,1,1,1,1,1,1]", max_values=9)
+
+
+def test_the_decoder_is_imported_before_the_first_answer():
+    """By whoever makes a client, outside of any call."""
+    script = (
+        "import sys, iop_async as iop\n"
+        "assert 'msgspec' not in sys.modules\n"
+        "iop.Client(iop.App('1', 'secret'), iop.gateways.LAZADA_SG, transport=iop.FastTransport())\n"
+        "assert 'msgspec' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
