@@ -199,7 +199,7 @@ def test_the_decoder_is_imported_before_the_first_answer():
     script = (
         "import sys, iop_async as iop\n"
         "assert 'msgspec' not in sys.modules\n"
-        "iop.Client(iop.App('1', 'secret'), iop.gateways.LAZADA_SG, transport=iop.FastTransport())\n"
+        "iop.Client(iop.App('1', 'secret'), iop.gateways.AIDGE, transport=iop.FastTransport())\n"
         "assert 'msgspec' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
