@@ -62,7 +62,7 @@ class _Reader:
         if len(self._open) >= MAX_DEPTH:
             msg = f"elements nested more than {MAX_DEPTH} deep"
             raise XmlRefused(msg)
-        # observed: TOP marks its lists so.
+        # assumed: TOP marks its lists so.
         self._open.append(({}, attributes.get("list") == "true", []))
 
     def text(self, text: str) -> None:

@@ -485,6 +485,27 @@ def test_looking_at_a_file_keeps_the_locks_on_it(path):
     run(main)
 
 
+def test_a_file_whose_log_is_being_folded_into_it_is_not_called_damaged(path, monkeypatch):
+    """A look at it half way sees a file that is cut short, and after that no log any more.
+
+    Whoever closes it last folds the log into the file, and then removes the log.
+    """
+    run(lambda: filled(path, 50))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096])
+    looks = []
+
+    def gone(_path):
+        looks.append("no log")
+        path.write_bytes(whole)
+        return False
+
+    monkeypatch.setattr(_file, "_has_log", gone)
+    _file.require_ours(path)
+    assert looks == ["no log"]
+    assert not path.with_name("tokens.db.corrupt").exists()
+
+
 def test_tokens_that_are_no_longer_kept_leave_the_file(path):
     """A spent refresh token is not found in a copy of the file either."""
 

@@ -11,12 +11,16 @@ import sqlite3
 import stat
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from ..._exceptions import StoreError
 from .._files import create_private, sync_directory
 from . import _schema
 from ._errors import is_damage, store_error
+
+_LOOKS: Final = 5
+"""At a file that seems damaged, and has no log: processes may come and go meanwhile."""
 
 
 def connect(path: Path, options: str) -> sqlite3.Connection:
@@ -59,18 +63,27 @@ def require_ours(path: Path) -> None:
         raise _refusal(path, "it is no regular file")
     if not status.st_size:
         raise _refusal(path, "it is empty, and one of ours never is")
-    try:
-        # reads the first page of the file, takes no lock and looks at no log
-        with closing(connect(path, "mode=ro&immutable=1")) as db:
-            (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    except sqlite3.DatabaseError as exc:
-        if not is_damage(exc):
-            raise
-        if exc.sqlite_errorcode == sqlite3.SQLITE_CORRUPT and _has_log(path):
-            return  # what is missing from the file may be in its log
-        raise damaged(exc, path) from exc.with_traceback(None)
-    if application_id != _schema.APPLICATION_ID:
-        raise _refusal(path, "it is a database of another program")
+    for looks_left in reversed(range(_LOOKS)):
+        try:
+            application_id = _application_id(path)
+        except sqlite3.DatabaseError as exc:
+            if not is_damage(exc):
+                raise
+            if exc.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+                if _has_log(path):
+                    return  # what is missing from the file may be in its log
+                if looks_left:
+                    continue  # it was, and whoever closed the file last has put it there by now
+            raise damaged(exc, path) from exc.with_traceback(None)
+        if application_id != _schema.APPLICATION_ID:
+            raise _refusal(path, "it is a database of another program")
+        return
+
+
+def _application_id(path: Path) -> int:
+    """Read from the first page of the file; takes no lock and looks at no log."""
+    with closing(connect(path, "mode=ro&immutable=1")) as db:
+        return int(db.execute("PRAGMA application_id").fetchone()[0])
 
 
 def _has_log(path: Path) -> bool:
