@@ -565,7 +565,7 @@ def test_an_import_that_is_interrupted_goes_on_where_it_was(tmp_path, file):
         ) as process:
             wait_for_more(path.with_name("interrupted.db"), than=there)
             process.send_signal(sign)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
         assert b"Traceback" not in err
         before, there = there, len(kept(store))
         assert before < there < count

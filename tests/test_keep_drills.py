@@ -71,7 +71,9 @@ def test_sigkill_loses_nothing_silently(tmp_path):
         assert all("a process died" in grant.reason for grant in lost.values())
         traded = Counter(entry.seller for entry in made.sandbox.ledger.refreshes if entry.accepted)
         assert all(traded[seller] > kept[seller] for seller in lost)  # no pair that it told of
-        assert len(lost) <= 5 * 5  # those that were on their way
+        # Five are presented at a time, and about as many wait to be written behind them: the gate
+        # holds those that are presented, and commits are shared.
+        assert len(lost) <= 5 * (5 + 5)
 
 
 def refreshed(keeper):
