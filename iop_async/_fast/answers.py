@@ -25,6 +25,7 @@ class IncomingAnswer:
         "_head",
         "_outgoing",
         "_parser",
+        "_received",
         "_silent",
         "is_complete",
         "may_follow",
@@ -39,7 +40,7 @@ class IncomingAnswer:
             lenient_optional_cr_before_lf=True, lenient_chunked_length=True
         )
         self._head: list[tuple[bytes, bytes]] | None = []
-        self._silent = 0
+        self._silent = self._received = 0
         self.is_complete = self.may_follow = False
 
     @property
@@ -98,6 +99,9 @@ class IncomingAnswer:
         """A header, or a trailer, which nobody needs."""
         if self._head is not None:
             self._head.append((name, value))
+            self._received += len(name) + len(value)
+            if self._received > MAX_HEAD_BYTES:
+                raise RemoteProtocolError(_TOO_LONG)
 
     def on_headers_complete(self) -> None:
         """The answer begins, unless it is a provisional one (RFC 9110, 15.2)."""
@@ -110,13 +114,6 @@ class IncomingAnswer:
                 raise RemoteProtocolError(msg)
             self._head = []
             return
-        # More may have come than the head, but never less.
-        if (
-            self._silent
-            > MAX_HEAD_BYTES
-            < sum(len(name) + len(value) for name, value in self._head)
-        ):
-            raise RemoteProtocolError(_TOO_LONG)
         outgoing = self._outgoing
         answer = outgoing.begin_answer(ReceivedAnswer(status, self._head, outgoing.limit))
         self._head, self._silent = None, 0
