@@ -245,11 +245,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, metavar="PEER")
     parser.add_argument("--schemes", nargs="*", default=["http", "https"])
     parser.add_argument("--picture", type=Path, help="draw this SVG, and ..._rates.svg")
-    parser.add_argument("--gateway", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.gateway:
-        _gateway.run()
-        return
     for name in options.peers:
         if not PEERS[name].is_installed():
             print(f"{name} is left out: it is not installed", file=sys.stderr)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from counts_work import COUNTED, WORK
+from tokens import Gateway, gateway
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = Path(__file__).with_name("counts.json")
@@ -116,21 +117,7 @@ def package_of(commit: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def gateway() -> Iterator[str]:
-    """The URL of a gateway that answers every request with a new pair at once."""
-    command = [sys.executable, __file__, "--gateway"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.kill()
-
-
 def serve() -> None:
-    from tokens import Gateway
-
     Gateway.latency = 0
     asyncio.run(Gateway.serve())
 
@@ -172,7 +159,7 @@ def main() -> int:
         set_baseline()
         return 0
     commit = options.against or json.loads(BASELINE.read_text())["commit"]
-    with package_of(commit) as old, gateway() as url, ThreadPoolExecutor() as threads:
+    with package_of(commit) as old, gateway(__file__) as url, ThreadPoolExecutor() as threads:
         trees = (old, ROOT)
         valgrind = threads.map(partial(instructions, url=url), trees)
         calls = [profiled(tree, url) for tree in trees]

@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -89,17 +89,6 @@ def tell(children: Iterable[subprocess.Popen[str]], line: str) -> None:
         with suppress(BrokenPipeError):  # it has ended, and its return code tells how
             one.stdin.write(f"{line}\n")
             one.stdin.flush()
-
-
-@contextmanager
-def gateway() -> Iterator[str]:
-    command = [sys.executable, tokens.__file__, "--gateway"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.kill()
 
 
 def answers(url: str) -> int:
@@ -222,7 +211,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw an SVG")
     options = parser.parse_args()
     print_setting(*LIBRARIES)
-    with tempfile.TemporaryDirectory(dir=options.directory) as folder, gateway() as url:
+    with tempfile.TemporaryDirectory(dir=options.directory) as folder, tokens.gateway() as url:
         results = asyncio.run(run(options, url, folder))
     show(results)
     if options.picture:

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -204,19 +206,22 @@ def main() -> None:
         return
     if options.quick:
         options.sellers, options.due, options.rounds = 10_000, 1_000, 1
-    command = [sys.executable, __file__, "--gateway"]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with gateway() as url, tempfile.TemporaryDirectory() as folder:
+        print_setting("iop-async", "httptools", "httpcore", "anyio")
+        path = Path(folder) / "tokens.db"
+        asyncio.run(fill(path, options.sellers, 0))
+        show(measure_all(path, url, options), options)
+        show_memory(Path(folder), options.sellers)
+
+
+@contextmanager
+def gateway(script: str = __file__) -> Iterator[str]:
+    """The URL of the gateway that a script serves when it is started with ``--gateway``."""
+    command = [sys.executable, script, "--gateway"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
         try:
-            print_setting("iop-async", "httptools", "httpcore", "anyio")
-            path = Path(folder) / "tokens.db"
-            asyncio.run(fill(path, options.sellers, 0))
-            show(measure_all(path, url, options), options)
-            show_memory(Path(folder), options.sellers)
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
             process.kill()
 
